@@ -1,0 +1,58 @@
+"""A clock that only moves when it is told to.
+
+``sleep`` in a scenario advances it and takes no time; a worker that waits for a point in
+time is a task whose request is ready from then on.
+"""
+
+from kvmmu_edu.sync.task import Scheduler, Suspend
+
+
+class Alarm:
+    """The request of a task that sleeps until a point in time."""
+
+    __slots__ = ("clock", "when_ms")
+
+    def __init__(self, clock: "VirtualClock", when_ms: int) -> None:
+        """Sleep until *when_ms*."""
+        self.clock = clock
+        self.when_ms = when_ms
+
+    def ready(self) -> bool:
+        """Return whether that time has come."""
+        return self.clock.now_ms >= self.when_ms
+
+    def describe(self) -> str:
+        """Return the time that is waited for."""
+        return f"the time {self.when_ms} ms, it is {self.clock.now_ms} ms"
+
+
+class VirtualClock:
+    """Time in milliseconds since the VM was made."""
+
+    def __init__(self, sched: Scheduler) -> None:
+        """Start at zero."""
+        self.sched = sched
+        self.now_ms = 0
+
+    def sleep(self, ms: int) -> Suspend:
+        """Return an awaitable for the time *ms* milliseconds from now."""
+        return Suspend((Alarm(self, self.now_ms + ms),))
+
+    def advance(self, ms: int) -> None:
+        """Let *ms* milliseconds pass; workers run in the order of their alarms."""
+        end = self.now_ms + ms
+        while True:
+            self._run_workers()
+            due = [
+                task.request.when_ms
+                for task in self.sched.tasks
+                if isinstance(task.request, Alarm) and task.request.when_ms <= end
+            ]
+            if not due:
+                break
+            self.now_ms = max(self.now_ms, min(due))
+        self.now_ms = end
+
+    def _run_workers(self) -> None:
+        while any([self.sched.step(task) for task in list(self.sched.tasks)]):
+            pass

@@ -1,0 +1,124 @@
+"""RCU and SRCU: who may still be reading what is about to be freed.
+
+A read-side section is a counter in the task.  A grace period ends when every task that was
+in a section at its start has left that section.
+
+Kernel: kernel/rcu/tree.c, kernel/rcu/srcutree.c (v6.12)
+Simplified: no per-CPU machinery; what counts is only which readers a grace period waits for.
+"""
+
+from collections.abc import Callable
+
+from kvmmu_edu.errors import ensure
+from kvmmu_edu.sync.task import READY, Scheduler, Suspend, Task
+
+
+class GracePeriod:
+    """Waits for the read-side sections that were open when it was made."""
+
+    __slots__ = ("flavour", "readers")
+
+    def __init__(self, flavour: "Rcu", readers: list[tuple[Task, int]]) -> None:
+        """Remember the *readers*: tasks with the number of their section."""
+        self.flavour = flavour
+        self.readers = readers
+
+    def ready(self) -> bool:
+        """Return whether all of them have left."""
+        index = self.flavour.index
+        return all(
+            task.rcu_nesting[index] == 0 or task.rcu_section[index] != section
+            for task, section in self.readers
+        )
+
+    def describe(self) -> str:
+        """Return who is still reading."""
+        names = ", ".join(task.name for task, _ in self.readers)
+        return f"a grace period of {self.flavour.name}, readers: {names or 'none'}"
+
+
+class Rcu:
+    """Read-copy-update: tables are freed when nobody can be walking them.
+
+    :param name: for messages
+    :param index: which counter of :class:`~kvmmu_edu.sync.task.Task` is ours
+    """
+
+    __slots__ = ("_known", "callbacks", "index", "name", "sched")
+
+    def __init__(self, name: str, index: int, sched: Scheduler) -> None:
+        """Make a flavour that nobody reads yet."""
+        self.name = name
+        self.index = index
+        self.sched = sched
+        self._known: dict[int, Task] = {}
+        self.callbacks: list[tuple[GracePeriod, Callable[[], None]]] = []
+
+    def read_lock(self) -> None:
+        """Enter a read-side section.
+
+        Kernel: rcu_read_lock(), include/linux/rcupdate.h (v6.12)
+        """
+        task = self.sched.current
+        index = self.index
+        if task.rcu_nesting[index] == 0:
+            self._known[id(task)] = task
+        task.rcu_nesting[index] += 1
+
+    def read_unlock(self) -> None:
+        """Leave a read-side section.
+
+        Kernel: rcu_read_unlock(), include/linux/rcupdate.h (v6.12)
+        """
+        task = self.sched.current
+        index = self.index
+        task.rcu_nesting[index] -= 1
+        if task.rcu_nesting[index] == 0:
+            task.rcu_section[index] += 1
+            del self._known[id(task)]
+
+    def read_lock_held(self) -> bool:
+        """Return whether the current task is in a read-side section.
+
+        Kernel: rcu_read_lock_held(), include/linux/rcupdate.h (v6.12)
+        """
+        return self.sched.current.rcu_nesting[self.index] > 0
+
+    def grace_period(self) -> GracePeriod:
+        """Return what a grace period that starts now has to wait for."""
+        index = self.index
+        return GracePeriod(self, [(task, task.rcu_section[index]) for task in self._known.values()])
+
+    def synchronize(self) -> Suspend:
+        """Return an awaitable for the end of a grace period that starts now.
+
+        Kernel: synchronize_rcu(), kernel/rcu/tree.c (v6.12)
+        """
+        period = self.grace_period()
+        if self.sched.free_running and period.ready():
+            return READY
+        return Suspend((period,))
+
+    def call(self, callback: Callable[[], None]) -> None:
+        """Have *callback* called after a grace period.
+
+        Kernel: call_rcu(), kernel/rcu/tree.c (v6.12)
+        """
+        self.callbacks.append((self.grace_period(), callback))
+
+    def run_callbacks(self) -> None:
+        """Call what is due; the facade does this after each operation.
+
+        Kernel: rcu_do_batch(), kernel/rcu/tree.c (v6.12)
+        """
+        if not self.callbacks:
+            return
+        due = [entry for entry in self.callbacks if entry[0].ready()]
+        self.callbacks = [entry for entry in self.callbacks if not entry[0].ready()]
+        for _, callback in due:
+            callback()
+
+    def check(self) -> None:
+        """Raise if a read-side section is open although no task runs."""
+        names = ", ".join(task.name for task in self._known.values())
+        ensure(not self._known, f"{self.name}: {names} in a read-side section but no task runs")

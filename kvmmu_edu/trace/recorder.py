@@ -1,0 +1,116 @@
+"""Sinks for events: counters only, all events, or all events with where they came from.
+
+======================  =========================================================
+``Trace``               counts; keeps nothing
+``EventTrace``          keeps every event with its number and task
+``StepTrace``           keeps also the source lines, and the shapes of trees
+======================  =========================================================
+"""
+
+import sys
+from types import CodeType, FrameType
+from typing import Any, NamedTuple, Protocol
+
+from kvmmu_edu.trace.stats import FOLDS, Counters
+
+
+class _Named(Protocol):
+    name: str
+
+
+class _Scheduler(Protocol):
+    @property
+    def current(self) -> _Named: ...
+
+
+class Site(NamedTuple):
+    """A place in the engine's source: the code object of a function and a line number."""
+
+    code: CodeType
+    line: int
+
+
+class Record(NamedTuple):
+    """An event with its number, its task, and the calls that led to it (innermost first)."""
+
+    id: int
+    task: str
+    event: Any
+    sites: tuple[Site, ...]
+
+
+class Trace:
+    """Counts, and keeps no event.
+
+    :ivar counters: the statistics so far
+    :ivar records: the events kept so far: none here
+    :ivar keeps_steps: whether emitting the shapes of trees is worth its cost
+    """
+
+    keeps_events = False
+    keeps_steps = False
+
+    def __init__(self) -> None:
+        """Start with everything at zero."""
+        self.counters = Counters()
+        self.records: list[Record] = []
+
+    def emit(self, kind: type[Any], *values: Any) -> None:
+        """Count the event that *kind* and *values* make up."""
+        function = FOLDS.get(kind)
+        if function is not None:
+            function(self.counters, *values)
+
+    def attach(self, sched: _Scheduler) -> None:
+        """Learn from *sched* which task is running."""
+
+    def events(self) -> list[Any]:
+        """Return the events that were kept, without what goes with them."""
+        return [record.event for record in self.records]
+
+
+class EventTrace(Trace):
+    """Keeps every event with its number and task."""
+
+    keeps_events = True
+
+    def __init__(self) -> None:
+        """Start empty."""
+        super().__init__()
+        self._sched: _Scheduler | None = None
+
+    def attach(self, sched: _Scheduler) -> None:
+        """Learn from *sched* which task is running."""
+        self._sched = sched
+
+    def emit(self, kind: type[Any], *values: Any) -> None:
+        """Count the event and keep it."""
+        function = FOLDS.get(kind)
+        if function is not None:
+            function(self.counters, *values)
+        records = self.records
+        task = self._sched.current.name if self._sched is not None else ""
+        records.append(Record(len(records), task, kind(*values), self._sites()))
+
+    def _sites(self) -> tuple[Site, ...]:
+        return ()
+
+
+class StepTrace(EventTrace):
+    """Keeps every event with the source lines it came from, and the shapes of trees."""
+
+    keeps_steps = True
+
+    def _sites(self) -> tuple[Site, ...]:
+        sites = []
+        frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - the caller of emit
+        while frame is not None and len(sites) < 12:
+            module = frame.f_globals.get("__name__", "")
+            if module.startswith("kvmmu_edu.") and not module.startswith(_NOT_THE_STORY):
+                sites.append(Site(frame.f_code, frame.f_lineno))
+            frame = frame.f_back
+        return tuple(sites)
+
+
+#: modules whose lines explain nothing about KVM
+_NOT_THE_STORY = ("kvmmu_edu.sync", "kvmmu_edu.trace", "kvmmu_edu.scenario")

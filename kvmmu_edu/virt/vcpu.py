@@ -1,0 +1,47 @@
+"""The state of one virtual CPU, as far as the generic half knows it.
+
+Kernel: struct kvm_vcpu, include/linux/kvm_host.h (v6.12)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from kvmmu_edu.sync.cells import Shared
+
+if TYPE_CHECKING:
+    from kvmmu_edu.virt.kvm import Kvm
+    from kvmmu_edu.virt.memory_slot import MemorySlot
+
+# KVM_REQ_*: what a vCPU is asked to do before it enters the guest
+REQ_TLB_FLUSH = "TLB_FLUSH"
+REQ_MMU_FREE_OBSOLETE_ROOTS = "MMU_FREE_OBSOLETE_ROOTS"
+REQ_TLB_FLUSH_GUEST = "TLB_FLUSH_GUEST"
+REQ_TLB_FLUSH_CURRENT = "TLB_FLUSH_CURRENT"
+
+OUTSIDE_GUEST_MODE = 0
+IN_GUEST_MODE = 1
+EXITING_GUEST_MODE = 2
+
+
+class KvmVcpu:
+    """A virtual CPU.
+
+    :ivar vcpu_id: its number, also its index in ``kvm.vcpus``
+    :ivar mode: whether guest code runs on it now
+    :ivar requests: what it is asked to do before it enters the guest again
+
+    Kernel: struct kvm_vcpu, include/linux/kvm_host.h (v6.12)
+    """
+
+    def __init__(self, kvm: "Kvm", vcpu_id: int) -> None:
+        """Make a vCPU that has not run."""
+        self.kvm = kvm
+        self.vcpu_id = vcpu_id
+        # written by its own task, read by those who kick it
+        self.mode = Shared("vcpu->mode", OUTSIDE_GUEST_MODE)
+        # atomic bits: set by anybody, cleared by its own task
+        self.requests: set[str] = set()
+        # its own task, inside srcu
+        self.last_used_slot: MemorySlot | None = None
+        self.last_used_slot_gen = -1
+        # what the x86 half keeps
+        self.arch: Any = None
