@@ -1,0 +1,1 @@
+"""Pictures, steppers and lesson parts for notebooks, painted from recorded events."""
