@@ -31,6 +31,8 @@ class Cause(Enum):
     LINK = "a new table"
     ZAP = "a zap"
     FREEZE = "the removal of its table"
+    ZAP_FREEZE = "a zap that flushes before others may reuse the entry"
+    THAW = "the end of a zap that flushed"
     WRITE_PROTECT = "write protection"
     CLEAR_DIRTY = "clearing of dirty bits"
     SPLIT = "a split"
@@ -300,6 +302,37 @@ class SpteChanged(NamedTuple):
     leaves: int
 
 
+class FrozenSpteHandled(NamedTuple):
+    """The bookkeeping of an entry that was frozen, flushed and emptied before.
+
+    The entry itself changed earlier (causes ``ZAP_FREEZE`` and ``THAW``); *old* is what it
+    held before it was frozen.  This is what the kernel traces.
+    """
+
+    as_id: int
+    level: int
+    gfn: int
+    table: int
+    index: int
+    old: int
+    new: int
+    leaves: int
+
+
+class PageStatsUpdated(NamedTuple):
+    """So many pages of a level were mapped at once by linking a ready table."""
+
+    level: int
+    pages: int
+
+
+class NxHugePageTracked(NamedTuple):
+    """A table joined (or left) the list of those that stand in for an NX huge page."""
+
+    table: int
+    tracked: bool
+
+
 class SpteRequested(NamedTuple):
     """The fault handler knows what it wants to map: which page, and how large."""
 
@@ -366,7 +399,7 @@ class PageFaultTaken(NamedTuple):
 
 
 class PageFaultDone(NamedTuple):
-    """The fault was handled; *result* is a value of RetPf."""
+    """The fault was handled; *result* is a value of RetPf, or a negative errno."""
 
     vcpu: int
     gfn: int

@@ -97,18 +97,28 @@ def _lock_acquired(c: Counters, lock: str, mode: str) -> None:
     c.locks[key] = c.locks.get(key, 0) + 1
 
 
-def _page_fault_taken(c: Counters, vcpu: int, _rip: int, _address: int, _code: int) -> None:
-    c.vcpus[vcpu]["pf_taken"] += 1
+def _frozen_spte_handled(c: Counters, *event: Any) -> None:
+    c.vm[_PAGES[event[1]]] += event[7]
 
 
-#: RetPf -> the statistic that it adds to; see kvmmu_edu/x86/fault.py for the values
+def _page_stats_updated(c: Counters, level: int, pages: int) -> None:
+    c.vm[_PAGES[level]] += pages
+
+
+def _nx_huge_page_tracked(c: Counters, _table: int, tracked: bool) -> None:  # noqa: FBT001
+    c.vm["nx_lpage_splits"] += 1 if tracked else -1
+
+
+#: RetPf -> the statistic that it adds to; see kvmmu_edu/x86/page_fault.py for the values
 _PF_RESULT: Final = {2: "pf_emulate", 3: "pf_emulate", 5: "pf_fixed", 6: "pf_spurious"}
 
 
 def _page_fault_done(c: Counters, vcpu: int, _gfn: int, result: int) -> None:
+    stats = c.vcpus[vcpu]
+    stats["pf_taken"] += 1
     name = _PF_RESULT.get(result)
     if name is not None:
-        c.vcpus[vcpu][name] += 1
+        stats[name] += 1
 
 
 def _fast_page_fault(c: Counters, vcpu: int, *event: Any) -> None:
@@ -161,7 +171,9 @@ def _dirty_bitmap(c: Counters, _serial: int, nbytes: int) -> None:
 FOLDS: dict[type[Any], Callable[..., None]] = {
     ev.SpteChanged: _spte_changed,
     ev.LockAcquired: _lock_acquired,
-    ev.PageFaultTaken: _page_fault_taken,
+    ev.FrozenSpteHandled: _frozen_spte_handled,
+    ev.PageStatsUpdated: _page_stats_updated,
+    ev.NxHugePageTracked: _nx_huge_page_tracked,
     ev.PageFaultDone: _page_fault_done,
     ev.FastPageFault: _fast_page_fault,
     ev.MarkMmioSpte: _mark_mmio_spte,
