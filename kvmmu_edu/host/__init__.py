@@ -1,0 +1,1 @@
+"""The host process whose memory the guest's memory is."""

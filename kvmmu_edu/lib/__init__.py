@@ -1,0 +1,1 @@
+"""What the kernel has in ``lib/``: the trees."""

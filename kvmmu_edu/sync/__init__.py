@@ -1,0 +1,1 @@
+"""Tasks and what keeps them apart: locks, RCU, shared cells, the clock."""
