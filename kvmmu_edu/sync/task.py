@@ -11,8 +11,8 @@ costs 60 ns, or a :class:`Request` that travels up to whoever drives the task:
 The same engine code serves all three.  Ours: the kernel has CPUs for this.
 """
 
-from collections.abc import Coroutine
-from typing import Any, Protocol, TypeAlias, TypeVar
+from collections.abc import Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from kvmmu_edu.errors import Deadlock
 
@@ -38,7 +38,14 @@ class Suspend(tuple[Request, ...]):
     """
 
     __slots__ = ()
-    __await__ = tuple.__iter__
+    if TYPE_CHECKING:
+
+        def __await__(self) -> Generator[Request, None, None]:
+            """Hand the request to the driver."""
+            ...
+
+    else:
+        __await__ = tuple.__iter__
 
 
 #: await this where nothing has to be waited for

@@ -295,7 +295,7 @@ class SpteChanged(NamedTuple):
     level: int
     gfn: int
     table: Tables
-    index: int | slice
+    index: int | slice  # type: ignore[assignment] # tuple.index is not used
     old: Sptes
     new: Sptes
     cause: Cause
@@ -313,7 +313,7 @@ class FrozenSpteHandled(NamedTuple):
     level: int
     gfn: int
     table: int
-    index: int
+    index: int  # type: ignore[assignment] # tuple.index is not used
     old: int
     new: int
     leaves: int
@@ -348,7 +348,7 @@ class SetSpte(NamedTuple):
     spte: int
     level: int
     table: int
-    index: int
+    index: int  # type: ignore[assignment] # tuple.index is not used
 
 
 class MarkMmioSpte(NamedTuple):
@@ -356,7 +356,7 @@ class MarkMmioSpte(NamedTuple):
 
     vcpu: int
     table: int
-    index: int
+    index: int  # type: ignore[assignment] # tuple.index is not used
     gfn: int
     access: int
     generation: int
@@ -413,7 +413,7 @@ class FastPageFault(NamedTuple):
     address: int
     error_code: int
     table: int
-    index: int
+    index: int  # type: ignore[assignment] # tuple.index is not used
     old: int
     new: int
     spurious: bool

@@ -102,7 +102,7 @@ class StepTrace(EventTrace):
     keeps_steps = True
 
     def _sites(self) -> tuple[Site, ...]:
-        sites = []
+        sites: list[Site] = []
         frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - the caller of emit
         while frame is not None and len(sites) < 12:
             module = frame.f_globals.get("__name__", "")
