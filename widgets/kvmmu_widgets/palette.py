@@ -113,7 +113,7 @@ KINDS: Final = (
     Kind("leaf2m", "2M page, writable", "cell", "blue", 1.2, 2, letter="2M"),
     Kind("leaf1g", "1G page, writable", "cell", "blue", 1.7, 3, letter="1G"),
     Kind("wrprot", "write-protected page", "cell", "purple", 1, 1, hatch="diagonal"),
-    Kind("readonly", "read-only page", "cell", "yellow", 0.8, 1, hatch="horizontal"),
+    Kind("readonly", "read-only page", "cell", "yellow", 0.65, 1, hatch="horizontal"),
     Kind("mmio", "no memory here: MMIO", "cell", "green", 1, 1, "2 2", letter="MMIO"),
     Kind("frozen", "frozen: about to be removed", "cell", "grey", 1, 1, hatch="cross"),
     Kind("empty", "nothing mapped", "cell", "grey", 0, 1, "3 3"),
