@@ -209,11 +209,27 @@ class PageMarkedDirty(NamedTuple):
 
 
 class HostMapped(NamedTuple):
-    """The host maps pages for the user process; hva in bytes, level of the host mapping."""
+    """The host maps *npages* pages of 4 KiB, one after the other, for the user process.
+
+    hva in bytes; level of the host mapping.
+    """
 
     hva: int
     pfn: int
     level: int
+    npages: int
+    why: str
+
+
+class HostProtected(NamedTuple):
+    """The host changes what the process may do with a range; half-open, bytes.
+
+    *access* is ``rw``, ``r`` or ``none``.
+    """
+
+    start_hva: int
+    end_hva: int
+    access: str
     why: str
 
 
