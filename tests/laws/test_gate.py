@@ -1,0 +1,51 @@
+"""Only the gate writes page-table entries."""
+
+import pytest
+
+from tests.laws.source import WIDGETS, ast, modules, report
+
+#: the arrays that hold entries: rows of words, and the same memory flat
+ENTRIES = {"spt", "words"}
+#: who writes them: the gate, and the arena, which clears a table before anybody can reach it
+WRITERS = {"kvmmu_edu/x86/spte_gate.py", "kvmmu_edu/x86/arena.py"}
+
+
+def writes(tree):
+    """Yield the assignments to an item of an array of entries."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, (ast.Store, ast.Del)):
+            array = node.value
+            while isinstance(array, ast.Subscript):
+                array = array.value
+            name = getattr(array, "attr", getattr(array, "id", ""))
+            if name in ENTRIES:
+                yield node
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ("arena.spt[t, i] = new", 1),
+        ("spt[t][i] |= new", 1),
+        ("a, self.mmu.arena.words[n] = 1, 2", 1),
+        ("old = arena.spt[t, i]", 0),
+        ("arena.gfns[t] = new", 0),
+    ],
+)
+def test_writes_are_seen(code, count):
+    assert len(list(writes(ast.parse(code)))) == count
+
+
+def test_only_the_gate_writes_entries():
+    findings = []
+    for module in (*modules(), *modules(WIDGETS)):
+        if module.path not in WRITERS:
+            findings += [
+                f"{module.at(node)} writes {ast.unparse(node)}" for node in writes(module.tree)
+            ]
+    report(findings)
+
+
+def test_the_gate_does_write():
+    paths = {module.path for module in modules() if any(writes(module.tree))}
+    assert paths == WRITERS
