@@ -214,7 +214,7 @@ def _of_statement(statement: Statement) -> list[Symbol]:
     if "(" not in before_value or re.match(r"[^(]*\(\s*\*", before_value):
         return found + [Symbol(name, line) for name in _variables(before_value)]
     call = _CALL.search(plain)
-    if call and call[1] not in _KEYWORDS:
+    if call and plain[: call.start()].strip() and call[1] not in _KEYWORDS:
         at = line + _lines_before(plain, call.start(1))
         found.append(Symbol(call[1], at, declared=plain.rstrip().endswith(";")))
     return found

@@ -3,7 +3,9 @@
     Kernel: FILE[, FILE ...] (v6.12)
     Kernel: SYMBOL[; SYMBOL ...], FILE[; SYMBOL, FILE ...] (v6.12)
 
-Commas and semicolons are alike: a file is that of the symbols before it.  A symbol is ``function()``, ``struct name``, ``MACRO``, ``FNAME(name)`` for the functions of
+Commas and semicolons are alike: a file is that of the symbols before it.
+
+A symbol is ``function()``, ``struct name``, ``MACRO``, ``FNAME(name)`` for the functions of
 paging_tmpl.h, or a prefix with a final ``*``.
 """
 
