@@ -6,7 +6,7 @@ method of :class:`Arch`, which ``x86`` provides.  So imports only go downward.
 Kernel: include/linux/kvm_host.h (v6.12)
 """
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 if TYPE_CHECKING:
     from kvmmu_edu.units import Gfn
@@ -24,6 +24,17 @@ class GfnRange(NamedTuple):
     start: "Gfn"
     end: "Gfn"
     may_block: bool = True
+
+
+class ArchMemorySlot(Protocol):
+    """What the x86 half keeps in a slot.
+
+    Kernel: struct kvm_arch_memory_slot, arch/x86/include/asm/kvm_host.h (v6.12)
+    """
+
+    def copy(self) -> Self:
+        """Return a copy as of a struct in C: the same arrays, but pointers of its own."""
+        ...
 
 
 class Arch(Protocol):
@@ -86,6 +97,20 @@ class Arch(Protocol):
         """Return whether the range has an accessed mark.
 
         Kernel: kvm_test_age_gfn(), arch/x86/kvm/mmu/mmu.c (v6.12)
+        """
+        ...
+
+    async def flush_shadow_all(self, kvm: "Kvm") -> None:
+        """Remove every mapping: the host process is about to go away.
+
+        Kernel: kvm_arch_flush_shadow_all(), arch/x86/kvm/x86.c (v6.12)
+        """
+        ...
+
+    async def sync_dirty_log(self, kvm: "Kvm", slot: "MemorySlot") -> None:
+        """Bring what the CPUs have logged by themselves (PML) into the slot's bitmap.
+
+        Kernel: kvm_arch_sync_dirty_log(), arch/x86/kvm/x86.c (v6.12)
         """
         ...
 

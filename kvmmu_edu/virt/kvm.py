@@ -13,6 +13,7 @@ from kvmmu_edu.sync.rcu import Rcu
 from kvmmu_edu.sync.task import Scheduler
 from kvmmu_edu.trace.recorder import Trace
 from kvmmu_edu.units import Gfn
+from kvmmu_edu.virt.memslots import init_memslots
 
 if TYPE_CHECKING:
     from kvmmu_edu.host.mm import Mm
@@ -61,9 +62,11 @@ class Kvm:
         self.dirty_ring_size = 0
         self.manual_dirty_log_protect = 0
 
-        # slots_lock for writing, srcu for reading: the active set of each address space
-        self._memslots: list[list[Memslots]] = []
-        self.memslots: list[Shared[Memslots]] = []
+        # slots_lock for writing, srcu for reading: both sets of each address space, and
+        # which one is active
+        self._memslots: list[list[Memslots]]
+        self.memslots: list[Shared[Memslots]]
+        init_memslots(self, ADDRESS_SPACE_NUM)
         self.nr_memslot_pages = 0
         self.nr_memslots_dirty_logging = Counter("nr_memslots_dirty_logging", 0)
         self.slot_serials = 0

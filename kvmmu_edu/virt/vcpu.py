@@ -20,6 +20,7 @@ REQ_TLB_FLUSH_CURRENT = "TLB_FLUSH_CURRENT"
 OUTSIDE_GUEST_MODE = 0
 IN_GUEST_MODE = 1
 EXITING_GUEST_MODE = 2
+READING_SHADOW_PAGE_TABLES = 3
 
 
 class KvmVcpu:
@@ -40,6 +41,9 @@ class KvmVcpu:
         self.mode = Shared("vcpu->mode", OUTSIDE_GUEST_MODE)
         # atomic bits: set by anybody, cleared by its own task
         self.requests: set[str] = set()
+        # its own task: the address space it uses, 1 in system management mode, else 0;
+        # the kernel asks the x86 half each time (kvm_arch_vcpu_memslots_id)
+        self.memslots_id = 0
         # its own task, inside srcu
         self.last_used_slot: MemorySlot | None = None
         self.last_used_slot_gen = -1

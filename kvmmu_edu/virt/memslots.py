@@ -1,0 +1,347 @@
+"""The sets of memory slots: two for each address space, and readers use one of them.
+
+vCPUs look up slots all the time and take no lock for it.  So a set that they can see must not
+change.  Each address space therefore has an active set, which readers follow a pointer to,
+and an inactive one.  A change is made in the inactive set; the pointer is switched; when no
+reader of before is left, the same change is made in the other set::
+
+                     kvm->memslots[as_id] ----.
+                                              v
+    kvm->__memslots[as_id]   [0] inactive   [1] active
+                                |     |       |     |
+                                |     '---.---'     |
+                                v         v         v
+                             (only while  slot   (only while
+                              changing)           changing)
+
+At rest both sets link the same slot objects, each through links of its own: the set's
+``node_idx`` says through which.  Three structures find a slot: by id (hash table), by guest
+frame (``gfn_tree.py``) and by host address (``hva_tree.py``).
+
+Kernel: struct kvm_memslots, include/linux/kvm_host.h (v6.12)
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from kvmmu_edu.errors import ensure
+from kvmmu_edu.lib import interval_tree, rbtree
+from kvmmu_edu.lib.hashtable import HashTable, hash_32
+from kvmmu_edu.lib.interval_tree import (
+    interval_tree_insert,
+    interval_tree_remove,
+    interval_tree_root,
+)
+from kvmmu_edu.lib.rbtree import RbRoot
+from kvmmu_edu.sync.cells import Shared
+from kvmmu_edu.trace.events import LastUsedSlotChanged, ReplaceMemslot, TreeChanged
+from kvmmu_edu.virt.gfn_tree import erase_gfn_node, insert_gfn_node, replace_gfn_node
+from kvmmu_edu.virt.memory_slot import MemorySlot, serial_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kvmmu_edu.trace.recorder import Trace
+    from kvmmu_edu.virt.kvm import Kvm
+
+#: the part of a generation that says: the slots are being changed right now
+MEMSLOT_GEN_UPDATE_IN_PROGRESS: Final = 1 << 63
+#: the hash table of ids has 128 buckets, whether there are 3 slots or 32,764
+_ID_HASH_BITS: Final = 7
+
+
+class Memslots:
+    """One of the two sets of an address space.
+
+    :ivar generation: which state of the slots this is; bit 63 while a change is under way
+    :ivar last_used_slot: what the last search found; it is often asked for again
+    :ivar hva_tree: the slots by host address; they may overlap there
+    :ivar gfn_tree: the slots by guest frame; they may not
+    :ivar id_hash: the slots by id
+    :ivar node_idx: which links of the slots this set uses, 0 or 1
+
+    Kernel: struct kvm_memslots, include/linux/kvm_host.h (v6.12)
+    Locks: while active, read under srcu and not changed; while inactive, slots_lock.
+    """
+
+    __slots__ = (
+        "as_id",
+        "generation",
+        "gfn_tree",
+        "hva_tree",
+        "id_hash",
+        "last_used_slot",
+        "node_idx",
+        "trace",
+    )
+
+    def __init__(self, as_id: int, node_idx: int, trace: "Trace") -> None:
+        """Make an empty set; the first generation of an address space is its number."""
+        self.as_id = as_id
+        self.node_idx = node_idx
+        self.trace = trace
+        self.generation = Shared("slots->generation", as_id)
+        self.last_used_slot: Shared[MemorySlot | None] = Shared("slots->last_used_slot", None)
+        self.hva_tree = interval_tree_root()
+        self.gfn_tree = RbRoot()
+        self.id_hash = HashTable(_ID_HASH_BITS)
+        if trace.keeps_steps:
+            self.gfn_tree.observer = self._observer("gfn_tree", self.gfn_tree)
+            self.hva_tree.observer = self._observer("hva_tree", self.hva_tree)
+
+    def __str__(self) -> str:
+        """Return which set it is."""
+        return f"set {self.node_idx} of address space {self.as_id}"
+
+    def _observer(self, name: str, root: RbRoot) -> "Callable[[str], None]":
+        def tell(why: str) -> None:
+            shape = rbtree.shape(root, serial_of)
+            self.trace.emit(TreeChanged, name, self.as_id, self.node_idx, why, shape)
+
+        return tell
+
+    def remember_last_used(self, slot: MemorySlot | None) -> None:
+        """Store *slot* as the last used one.
+
+        Kernel: ____gfn_to_memslot(), include/linux/kvm_host.h (v6.12)
+        """
+        if self.last_used_slot.read_once() is not slot:
+            self.last_used_slot.write_once(slot)
+            self.trace.emit(LastUsedSlotChanged, self.as_id, self.node_idx, serial_of(slot))
+
+    def slots_by_gfn(self) -> list[MemorySlot]:
+        """Return the slots by rising guest frame.
+
+        Ours.
+        """
+        return [node.owner for node in rbtree.in_order(self.gfn_tree)]
+
+    def check(self) -> None:
+        """Raise unless the three structures are valid and hold the same slots.
+
+        :raises InvariantError: names the slot, the structures and what differs
+        """
+        by_gfn = self.slots_by_gfn()
+        rbtree.check(self.gfn_tree, lambda node: node.owner.base_gfn)
+        for low, high in zip(by_gfn, by_gfn[1:], strict=False):
+            ensure(low.end_gfn <= high.base_gfn, f"{self}: {low} overlaps {high}")
+        interval_tree.check(self.hva_tree)
+        self.id_hash.check()
+        serials = {slot.serial for slot in by_gfn}
+        for name, slots in (
+            ("hva_tree", [node.owner for node in rbtree.in_order(self.hva_tree)]),
+            ("id_hash", list(self.id_hash.hash_for_each())),
+        ):
+            others = {slot.serial for slot in slots}
+            ensure(
+                others == serials and len(slots) == len(by_gfn),
+                f"{self}: gfn_tree and {name} differ in the serials {sorted(others ^ serials)}",
+            )
+        for slot in by_gfn:
+            self._check_slot(slot)
+        last = self.last_used_slot.read_once()
+        ensure(
+            last is None or last.serial in serials,
+            f"{self}: last_used_slot is {last}, which is not in the set",
+        )
+
+    def _check_slot(self, slot: MemorySlot) -> None:
+        idx = self.node_idx
+        ensure(slot.as_id == self.as_id, f"{self}: {slot} is of address space {slot.as_id}")
+        node = slot.hva_node[idx]
+        ensure(
+            (node.start, node.last) == (slot.userspace_addr, slot.end_hva - 1),
+            f"{self}: {slot} has hva [{slot.userspace_addr:#x}, {slot.end_hva:#x}) but its node"
+            f" says [{node.start:#x}, {node.last:#x}]",
+        )
+        bucket = slot.id_node[idx].bucket
+        ensure(
+            bucket == hash_32(slot.id, _ID_HASH_BITS),
+            f"{self}: {slot} is in bucket {bucket}, its id belongs in"
+            f" {hash_32(slot.id, _ID_HASH_BITS)}",
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the set as plain values.
+
+        The shapes of the trees and the order in a bucket are part of it: they decide what
+        a lookup costs, though not what it finds.
+        """
+        last = self.last_used_slot.read_once()
+        return {
+            "node_idx": self.node_idx,
+            "generation": self.generation.read_once(),
+            "last_used_slot": None if last is None else last.id,
+            "slots": [slot.snapshot() for slot in self.slots_by_gfn()],
+            "gfn_tree": rbtree.shape(self.gfn_tree, lambda slot: slot.id),
+            "hva_tree": rbtree.shape(self.hva_tree, lambda slot: slot.id),
+            "id_hash": [slot.id for slot in self.id_hash.hash_for_each()],
+        }
+
+
+# --- finding the sets ------------------------------------------------------------------------
+
+
+def init_memslots(kvm: "Kvm", address_spaces: int) -> None:
+    """Give *kvm* two empty sets for each address space; set 0 is active.
+
+    Kernel: kvm_create_vm(), virt/kvm/kvm_main.c (v6.12)
+    """
+    sets = [[Memslots(i, j, kvm.trace) for j in (0, 1)] for i in range(address_spaces)]
+    kvm._memslots = sets  # noqa: SLF001 - the kernel's __memslots, which is ours to fill
+    kvm.memslots = [Shared(f"kvm->memslots[{i}]", pair[0]) for i, pair in enumerate(sets)]
+
+
+def all_memslots(kvm: "Kvm") -> list[list[Memslots]]:
+    """Return the two sets of each address space.
+
+    Ours: the field ``__memslots`` of struct kvm.
+    """
+    return kvm._memslots  # noqa: SLF001 - the kernel's __memslots, which is ours to read
+
+
+def memslots(kvm: "Kvm", as_id: int = 0) -> Memslots:
+    """Return the active set of an address space.
+
+    Kernel: __kvm_memslots(); kvm_memslots(), include/linux/kvm_host.h (v6.12)
+    Locks: srcu or slots_lock: without either the set may be changed under the caller.
+    """
+    return kvm.memslots[as_id].rcu_dereference()
+
+
+def get_inactive_memslots(kvm: "Kvm", as_id: int) -> Memslots:
+    """Return the set of an address space that no new reader can find.
+
+    Kernel: kvm_get_inactive_memslots(), virt/kvm/kvm_main.c (v6.12)
+    Locks: slots_lock.
+    """
+    active = memslots(kvm, as_id)
+    return all_memslots(kvm)[as_id][active.node_idx ^ 1]
+
+
+def id_to_memslot(slots: Memslots, slot_id: int) -> MemorySlot | None:
+    """Return the slot with that number, or None.
+
+    Cost: O(n / 128): the number of buckets is fixed.
+    Kernel: id_to_memslot(), include/linux/kvm_host.h (v6.12)
+    """
+    table = slots.id_hash
+    node = table.heads[hash_32(slot_id, table.bits)]
+    while node is not None:
+        slot: MemorySlot = node.owner
+        if slot.id == slot_id:
+            return slot
+        node = node.next
+    return None
+
+
+# --- changing the inactive set -----------------------------------------------------------------
+
+
+def memslots_get_as_id(a: MemorySlot | None, b: MemorySlot | None) -> int:
+    """Return the address space of two slots of which one may be missing.
+
+    Kernel: kvm_memslots_get_as_id(), virt/kvm/kvm_main.c (v6.12)
+    """
+    slot = a if a is not None else b
+    assert slot is not None
+    if a is not None and b is not None:
+        ensure(a.as_id == b.as_id, f"{a} is of address space {a.as_id}, {b} of {b.as_id}")
+    return slot.as_id
+
+
+def replace_memslot(kvm: "Kvm", old: MemorySlot | None, new: MemorySlot | None) -> None:
+    """Let *new* take the place of *old* in the inactive set.
+
+    Without *old* this adds, without *new* it removes.  Where the guest frame stays the same,
+    the gfn tree needs no search and no rebalancing.  The hva tree always does, though the
+    host address never changes: an interval tree has no such shortcut.
+
+    Cost: O(log n); for the gfn tree alone O(1) where ``base_gfn`` stays.
+    Kernel: kvm_replace_memslot(), virt/kvm/kvm_main.c (v6.12)
+    Locks: slots_lock.
+    """
+    as_id = memslots_get_as_id(old, new)
+    slots = get_inactive_memslots(kvm, as_id)
+    idx = slots.node_idx
+    kvm.trace.emit(ReplaceMemslot, as_id, idx, serial_of(old), serial_of(new))
+
+    if old is not None:
+        slots.id_hash.hash_del(old.id_node[idx])
+        interval_tree_remove(old.hva_node[idx], slots.hva_tree)
+        # or the next lookup in this set would return a slot that is freed by then
+        if slots.last_used_slot.read_once() is old:
+            slots.remember_last_used(new)
+        if new is None:
+            erase_gfn_node(slots, old)
+            return
+    assert new is not None
+
+    # even when replacing: copy_memslot() leaves the nodes alone
+    hva_node = new.hva_node[idx]
+    hva_node.start = new.userspace_addr
+    hva_node.last = new.end_hva - 1
+    slots.id_hash.hash_add(new.id_node[idx], new.id)
+    interval_tree_insert(hva_node, slots.hva_tree)
+
+    if old is not None and old.base_gfn == new.base_gfn:
+        replace_gfn_node(slots, old, new)
+        return
+    if old is not None:
+        erase_gfn_node(slots, old)
+    insert_gfn_node(slots, new)
+
+
+# --- what holds at rest --------------------------------------------------------------------------
+
+
+def check(kvm: "Kvm") -> None:
+    """Raise unless every set is valid and the two of each address space are equal.
+
+    For use at rest, when no change of slots is under way.
+
+    :raises InvariantError: names the two sets and what differs
+    """
+    pages = 0
+    logging = 0
+    linked = set()
+    for as_id, (first, second) in enumerate(all_memslots(kvm)):
+        first.check()
+        second.check()
+        ours = [slot.serial for slot in first.slots_by_gfn()]
+        theirs = [slot.serial for slot in second.slots_by_gfn()]
+        ensure(ours == theirs, f"{first} has the serials {ours}, {second} has {theirs}")
+        active = memslots(kvm, as_id)
+        generation = active.generation.read_once()
+        ensure(
+            generation < MEMSLOT_GEN_UPDATE_IN_PROGRESS
+            and generation % len(kvm.memslots) == as_id,
+            f"{active} has the generation {generation:#x}, expected {as_id} modulo"
+            f" {len(kvm.memslots)} without bit 63",
+        )
+        linked |= set(ours)
+        pages += sum(slot.npages for slot in active.slots_by_gfn())
+        logging += sum(slot.flags & 1 for slot in active.slots_by_gfn())
+    ensure(
+        kvm.nr_memslot_pages == pages,
+        f"nr_memslot_pages is {kvm.nr_memslot_pages} but the slots have {pages} pages",
+    )
+    counted = kvm.nr_memslots_dirty_logging.read_once()
+    ensure(
+        counted == logging,
+        f"nr_memslots_dirty_logging is {counted} but {logging} slots have the flag",
+    )
+    known = set(kvm.slots_by_serial)
+    ensure(linked == known, f"slots_by_serial and the sets differ in {sorted(linked ^ known)}")
+
+
+def snapshot(kvm: "Kvm") -> dict[str, Any]:
+    """Return all sets of slots as plain values.
+
+    Ours.
+    """
+    return {
+        "active": [memslots(kvm, as_id).node_idx for as_id in range(len(kvm.memslots))],
+        "sets": [[slots.snapshot() for slots in pair] for pair in all_memslots(kvm)],
+        "nr_memslot_pages": kvm.nr_memslot_pages,
+        "nr_memslots_dirty_logging": kvm.nr_memslots_dirty_logging.read_once(),
+    }
