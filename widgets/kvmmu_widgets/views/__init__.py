@@ -1,0 +1,1 @@
+"""From events to scenes, one module for each thing that can be seen."""

@@ -1,0 +1,107 @@
+"""The page tables of a run as scenes, one for each event.
+
+The run is folded twice: first to learn which tables there will ever be and which entries will
+ever lead to a table, then to draw.  So every card has its place before it is there.  Ours.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from kvmmu_edu.choices import Choices
+from kvmmu_edu.x86.spte import spte_format
+from kvmmu_widgets.scene import Card, Edge, Scene
+from kvmmu_widgets.views.page_tables import FREED, Table, TablesModel, fold
+from kvmmu_widgets.views.places import assign_places
+from kvmmu_widgets.views.table_cards import table_card
+
+#: a table that leads to more tables than this draws its entries as runs, without ports
+MAX_PORTS: Final = 10
+
+
+class PageTableScenes:
+    """Draws page tables.
+
+    :param events: all events of the run
+    :param choices: the modelled kernel: what the bits of an entry mean
+    :param snapshot: ``vm.snapshot()`` of before the first event, unless the VM began there
+
+    :ivar scene: the picture after the events so far
+    :ivar model: the tables after the events so far
+    """
+
+    def __init__(
+        self,
+        events: Iterable[Any],
+        choices: Choices,
+        snapshot: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Look at the whole run, then stand at its beginning."""
+        fmt = spte_format(choices)
+        seen = fold(events, TablesModel(fmt, snapshot))
+        self.places = assign_places(seen.lives)
+        self.ports = _ports(seen.lives, [place.name for place in self.places])
+        self.model = TablesModel(fmt, snapshot)
+        self.scene = Scene()
+        self._stale = {table.life for table in self.model.lives}
+        self._draw()
+
+    def step(self, event: Any) -> Scene:
+        """Take *event* in and return the picture after it."""
+        self.model.apply(event)
+        self._draw()
+        return self.scene
+
+    def name(self, life: int) -> str:
+        """Return the name of the place where this life of a table is drawn."""
+        return self.places[life].name
+
+    def _draw(self) -> None:
+        """Draw what the last event touched, and once more what the event before touched."""
+        model = self.model
+        if not self._stale and not model.touched:
+            if self.scene.marks:
+                self.scene = Scene(self.scene.cards, self.scene.edges)
+            return
+        cards = dict(self.scene.cards)
+        here = {table.life: table for table in model.tables.values()}
+        for life in self._stale - here.keys():
+            cards.pop(self.name(life), None)
+        marks: list[str] = []
+        for life in sorted((self._stale | model.touched) & here.keys()):
+            marks += self._draw_card(here[life], cards)
+        self._stale = model.touched
+        edges = self._edges()
+        marks += [name for name in edges if name not in self.scene.edges]
+        if edges == self.scene.edges:
+            edges = self.scene.edges
+        self.scene = Scene(cards, edges, tuple(marks) if model.touched else ())
+
+    def _draw_card(self, table: Table, cards: dict[str, Card]) -> list[str]:
+        """Draw one card and return what is to be marked in it."""
+        name, life = self.name(table.life), table.life
+        change, new = self.model.changes.get(life), life in self.model.made
+        card, hits = table_card(table, self.model.fmt, self.ports[name], change, new=new)
+        before = cards.get(name)
+        cards[name] = card
+        if new or table.state == FREED or before is None or before.kind != card.kind:
+            return [name] if life in self.model.touched else []
+        return [f"{name}#{n}" for n in hits]
+
+    def _edges(self) -> dict[str, Edge]:
+        edges = {}
+        for (parent, column), child in sorted(self.model.links.items()):
+            tail, head = self.name(parent), self.name(child)
+            port = str(column) if column in self.ports[tail] else ""
+            edges[f"{tail}:{column}>{head}"] = Edge(tail, head, "linked", port)
+        return edges
+
+
+def _ports(lives: Sequence[Table], names: Sequence[str]) -> dict[str, frozenset[int]]:
+    """Return for each place the entries that ever lead to a table, if they are few."""
+    found: defaultdict[str, set[int]] = defaultdict(set)
+    for table in lives:
+        if table.link is not None:
+            found[names[table.link.parent]].add(table.link.column)
+    few = {name: found[name] for name in names if len(found[name]) <= MAX_PORTS}
+    return {name: frozenset(few.get(name, ())) for name in names}
