@@ -1,0 +1,184 @@
+"""The invariants of a VM: every module's own check, and what holds between modules.
+
+The list is explicit, so that one can read what is checked.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kvmmu_edu.errors import ensure
+from kvmmu_edu.units import LEVEL_NAMES
+from kvmmu_edu.virt import memslots
+from kvmmu_edu.x86.arena import tables_of
+from kvmmu_edu.x86.mmu_page import role_is_invalid, role_level
+from kvmmu_edu.x86.mmu_state import MmuState, mmu_of
+from kvmmu_edu.x86.spte import is_shadow_present_leaf, is_shadow_present_table
+
+if TYPE_CHECKING:
+    from kvmmu_edu.virt.kvm import Kvm
+
+_PAGES = {1: "pages_4k", 2: "pages_2m", 3: "pages_1g"}
+
+
+def check(kvm: "Kvm") -> None:
+    """Check everything; to be called when no task runs.
+
+    :raises InvariantError: names two things and the relation that does not hold
+    """
+    for lock in (
+        kvm.lock,
+        kvm.slots_lock,
+        kvm.slots_arch_lock,
+        kvm.mmu_lock,
+        kvm.mn_invalidate_lock,
+        mmu_of(kvm).tdp_mmu_pages_lock,
+    ):
+        lock.check()
+    kvm.rcu.check()
+    kvm.srcu.check()
+    memslots.check(kvm)
+    kvm.mm.check()
+    mmu = mmu_of(kvm)
+    mmu.arena.check()
+    check_tables(mmu)
+    check_page_statistics(mmu)
+    check_roots(mmu)
+    check_tlbs(kvm)
+
+
+def _linked(mmu: MmuState) -> "dict[int, list[int]]":
+    """Return the tables that can be reached from the roots, by level."""
+    arena = mmu.arena
+    found: dict[int, list[int]] = {}
+    for root in mmu.roots:
+        rows = np.array([root], np.int64)
+        level = role_level(arena.roles[root])
+        while rows.size:
+            found.setdefault(level, []).extend(rows.tolist())
+            sptes = arena.spt[rows]
+            tables = is_shadow_present_table(sptes, level)
+            children = tables_of(sptes[tables])
+            _check_children(mmu, rows, tables, children, level)
+            rows, level = children, level - 1
+    return found
+
+
+def _check_children(mmu: MmuState, rows: Any, tables: Any, children: Any, level: int) -> None:
+    arena = mmu.arena
+    where, columns = np.nonzero(tables)
+    parents = rows[where]
+    free = children[~arena.allocated[children]]
+    ensure(not free.size, f"an entry of level {level} points to table {free[:1]}, which is free")
+    ensure(
+        (arena.parent[children] == parents).all()
+        and (arena.parent_index[children] == columns).all(),
+        f"tables {children[:4]} of level {level - 1} do not know the entries that point to them",
+    )
+    expected = arena.gfn[parents] + columns * (1 << (9 * (level - 1)))
+    wrong = np.flatnonzero(arena.gfn[children] != expected)
+    ensure(
+        not wrong.size,
+        f"a table of level {level - 1} translates another gfn than the entry that points to it: "
+        f"tables {children[wrong][:4]}",
+    )
+
+
+def check_tables(mmu: MmuState) -> None:
+    """Check that the tables reached from the roots are those that are counted and allocated."""
+    linked = _linked(mmu)
+    reached = [row for rows in linked.values() for row in rows]
+    ensure(len(set(reached)) == len(reached), "a table is linked from two entries")
+    below = len(reached) - len(mmu.roots)
+    counted = mmu.tdp_mmu_pages.read_once()
+    ensure(below == counted, f"{below} tables are linked below roots, tdp_mmu_pages is {counted}")
+    waiting = mmu.arena.used - len(reached)
+    ensure(
+        waiting == 0 or bool(mmu.kvm.rcu.callbacks),
+        f"{waiting} tables are allocated but neither linked nor waiting for RCU",
+    )
+    listed = set(mmu.possible_nx_huge_pages)
+    ensure(listed <= set(reached), "possible_nx_huge_pages lists a table that is not linked")
+
+
+def check_page_statistics(mmu: MmuState) -> None:
+    """Check that pages_4k, pages_2m and pages_1g are the leaves in the tables."""
+    stats = mmu.kvm.trace.counters.vm
+    leaves = dict.fromkeys(_PAGES, 0)
+    for level, rows in _linked(mmu).items():
+        if level in leaves:
+            present = is_shadow_present_leaf(mmu.arena.spt[rows], level)
+            leaves[level] += int(np.count_nonzero(present))
+    for level, name in _PAGES.items():
+        ensure(
+            stats[name] == leaves[level],
+            f"{name} is {stats[name]}, but {leaves[level]} entries map {LEVEL_NAMES[level]} pages",
+        )
+
+
+def check_roots(mmu: MmuState) -> None:
+    """Check that each root has the references of the vCPUs that use it, and the MMU's own."""
+    for root in mmu.roots:
+        users = sum(vcpu.arch.root == root for vcpu in mmu.kvm.vcpus)
+        valid = not role_is_invalid(mmu.arena.roles[root])
+        count = mmu.root_count[root]
+        ensure(
+            count == users + valid,
+            f"root {root} has {count} references, but {users} vCPUs use it and it is "
+            f"{'valid' if valid else 'invalid'}",
+        )
+
+
+def check_tlbs(kvm: "Kvm") -> None:
+    """Check that what TLBs hold is in the tables, unless a flush is on its way."""
+    for vcpu in kvm.vcpus:
+        if vcpu.requests or not vcpu.arch.root:
+            continue
+        for level, page, spte in vcpu.arch.cpu.tlb.snapshot():
+            now = _leaf(mmu_of(kvm), vcpu.arch.root, page << (9 * (level - 1)))
+            ensure(
+                now != 0 and (now ^ spte) & 0x000F_FFFF_FFFF_F000 == 0,
+                f"the TLB of vCPU {vcpu.vcpu_id} maps page {page:#x} of level {level} to "
+                f"{spte:#x}, the tables to {now:#x}",
+            )
+
+
+def _leaf(mmu: MmuState, root: int, gfn: int) -> int:
+    """Return the leaf that maps *gfn* with the frame of that page, or 0."""
+    table, level = root, role_level(mmu.arena.roles[root])
+    while True:
+        spte = mmu.arena.read(table, (gfn >> (9 * (level - 1))) & 511)
+        if is_shadow_present_leaf(spte, level):
+            return spte
+        if not is_shadow_present_table(spte, level):
+            return 0
+        table, level = int(tables_of(np.array([spte], np.uint64))[0]), level - 1
+
+
+def snapshot(kvm: "Kvm") -> dict[str, Any]:
+    """Return the state of every module as plain values; tables by row."""
+    mmu = mmu_of(kvm)
+    arena = mmu.arena
+    tables = {
+        int(row): {
+            "level": role_level(arena.roles[row]),
+            "gfn": arena.gfns[row],
+            "as_id": (arena.roles[row] >> 24) & 1,
+            "role": arena.roles[row],
+            "root": int(row) in mmu.roots,
+            "sptes": arena.spt[row].copy(),
+        }
+        for row in arena.rows()
+    }
+    return {
+        "tables": tables,
+        "memslots": memslots.snapshot(kvm),
+        "host": kvm.mm.snapshot(),
+        "counters": kvm.trace.counters.flat(),
+        "tdp_mmu_pages": mmu.tdp_mmu_pages.read_once(),
+        "roots": {root: mmu.root_count[root] for root in mmu.roots},
+        "vcpus": [
+            {"root": v.arch.root, "requests": sorted(v.requests), "tlb": v.arch.cpu.tlb.snapshot()}
+            for v in kvm.vcpus
+        ],
+    }

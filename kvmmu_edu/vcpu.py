@@ -1,0 +1,84 @@
+"""A virtual CPU, as its user sees it: accesses and KVM_RUN, plain calls that return."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from kvmmu_edu.errors import KvmError
+from kvmmu_edu.units import Gpa
+from kvmmu_edu.x86.guest import Exit, Instruction, touch
+from kvmmu_edu.x86.run import vcpu_pre_fault_memory, vcpu_run
+
+if TYPE_CHECKING:
+    from kvmmu_edu.virt.vcpu import KvmVcpu
+    from kvmmu_edu.vm import Vm
+
+
+class Vcpu:
+    """One virtual CPU of a :class:`~kvmmu_edu.vm.Vm`.
+
+    :ivar state: what the engine keeps of it
+    """
+
+    def __init__(self, vm: "Vm", state: "KvmVcpu") -> None:
+        """Speak for a vCPU that exists."""
+        self.vm = vm
+        self.state = state
+
+    @property
+    def stats(self) -> dict[str, int]:
+        """The statistics of this vCPU, by the kernel's names."""
+        return self.vm.counters.vcpus[self.state.vcpu_id]
+
+    def run(self, instructions: Iterable[Instruction], exits: list[Exit]) -> None:
+        """Run *instructions*; append the exits to user space to *exits*.
+
+        :raises KvmError: EFAULT, the host has no page for the guest
+
+        Kernel: kvm_arch_vcpu_ioctl_run(), arch/x86/kvm/x86.c (v6.12)
+        """
+        name = f"vcpu{self.state.vcpu_id}"
+        self.vm.run(vcpu_run(self.state, instructions, exits), "", task=name)
+
+    def read(self, gpa: Gpa, size: int = 8) -> list[Exit]:
+        """Let the guest load from *gpa*; return the exits to user space.
+
+        :param gpa: guest physical address, bytes
+        """
+        return self._touch("read", touch("read", gpa, 0, size))
+
+    def write(self, gpa: Gpa, value: int = 0x5A5A5A5A, size: int = 8) -> list[Exit]:
+        """Let the guest store *value* at *gpa*; return the exits to user space."""
+        return self._touch("write", touch("write", gpa, value, size))
+
+    def rmw(self, gpa: Gpa, size: int = 8) -> list[Exit]:
+        """Let the guest increment what is at *gpa*, locked; return the exits."""
+        return self._touch("rmw", touch("rmw", gpa, 0, size))
+
+    def exec(self, gpa: Gpa) -> list[Exit]:
+        """Let the guest fetch an instruction from *gpa*; return the exits."""
+        return self._touch("exec", Instruction(gpa))
+
+    def _touch(self, kind: str, instruction: Instruction) -> list[Exit]:
+        exits: list[Exit] = []
+        name = f"vcpu{self.state.vcpu_id}"
+        address = instruction.rip if instruction.rip is not None else instruction.accesses[0].gva
+        work = vcpu_run(self.state, (instruction,), exits)
+        self.vm.run(work, f"{kind} {address:#x}", task=name)
+        return exits
+
+    def pre_fault_memory(self, gpa: Gpa, size: int) -> int:
+        """Map a range before the guest touches it; return how many bytes were left out.
+
+        :param gpa: guest physical address, bytes; *size*: bytes; both in whole pages
+        :raises KvmError: ENOENT, no memory at *gpa*; EINVAL; the attribute ``left`` says how
+            many bytes were not mapped
+
+        Kernel: kvm_vcpu_pre_fault_memory(), virt/kvm/kvm_main.c (v6.12)
+        """
+        work = vcpu_pre_fault_memory(self.state, gpa, size)
+        left, errno = self.vm.run(work, f"pre-fault {gpa:#x} {size:#x}")
+        if errno and left == size:
+            error = KvmError(errno, f"there is no memory at gpa {gpa:#x}")
+            error.left = left
+            raise error
+        return left

@@ -1,0 +1,138 @@
+"""The x86 half's answers to what the generic half asks.
+
+Kernel: arch/x86/kvm/x86.c, arch/x86/kvm/mmu/mmu.c (v6.12)
+"""
+
+from typing import TYPE_CHECKING
+
+from kvmmu_edu.errors import KvmError
+from kvmmu_edu.virt.arch import GfnRange
+from kvmmu_edu.virt.memory_slot import Change
+from kvmmu_edu.virt.requests import flush_remote_tlbs
+from kvmmu_edu.x86 import dirty_log
+from kvmmu_edu.x86.lpage_info import LpageInfo
+from kvmmu_edu.x86.mmu import (
+    mmu_invalidate_mmio_sptes,
+    mmu_zap_all_fast_front_half,
+)
+from kvmmu_edu.x86.mmu_state import X86_QUIRK_SLOT_ZAP_ALL, mmu_of
+from kvmmu_edu.x86.slot_arch import SlotArch, arch_of
+from kvmmu_edu.x86.tdp_dirty import tdp_mmu_age_gfn_range, tdp_mmu_test_age_gfn
+from kvmmu_edu.x86.tdp_zap import tdp_mmu_unmap_gfn_range, tdp_mmu_zap_invalidated_roots
+
+if TYPE_CHECKING:
+    from kvmmu_edu.units import Gfn
+    from kvmmu_edu.virt.kvm import Kvm
+    from kvmmu_edu.virt.memory_slot import MemorySlot
+
+_PAGES_TO_MMU_PAGES_RATIO = 50
+_MIN_ALLOC_MMU_PAGES = 64
+
+
+class X86:
+    """The x86 half of KVM.
+
+    Kernel: arch/x86/kvm/x86.c (v6.12)
+    """
+
+    async def prepare_memory_region(
+        self, kvm: "Kvm", old: "MemorySlot | None", new: "MemorySlot | None", change: Change
+    ) -> None:
+        """Make the arrays of a new slot, or let it have those of the old one.
+
+        :raises KvmError: EINVAL, the slot reaches beyond what the tables can map
+        Kernel: kvm_arch_prepare_memory_region(), arch/x86/kvm/x86.c (v6.12)
+        """
+        if new is None:
+            return
+        if change == Change.FLAGS_ONLY and old is not None:
+            new.arch = arch_of(old).copy()
+            return
+        last = new.base_gfn + new.npages - 1
+        if last > mmu_of(kvm).max_gfn:
+            why = (
+                f"{new} reaches beyond gfn {mmu_of(kvm).max_gfn:#x}, the last one the host can map"
+            )
+            raise KvmError("EINVAL", why)
+        new.arch = SlotArch(LpageInfo(new.base_gfn, new.npages, new.userspace_addr))
+
+    async def flush_shadow_memslot(self, kvm: "Kvm", slot: "MemorySlot") -> None:
+        """Remove the mappings of a slot that goes away: by default, all mappings of all slots.
+
+        Kernel: kvm_arch_flush_shadow_memslot(), arch/x86/kvm/mmu/mmu.c (v6.12)
+        In v6.1: always everything; there is no quirk to switch that off.
+        """
+        mmu = mmu_of(kvm)
+        if mmu.check_has_quirk(X86_QUIRK_SLOT_ZAP_ALL) or kvm.choices.is_6_1:
+            async with kvm.mmu_lock.write:
+                mmu_zap_all_fast_front_half(mmu)
+            await tdp_mmu_zap_invalidated_roots(mmu)
+            return
+        async with kvm.mmu_lock.write:
+            whole = GfnRange(slot, slot.base_gfn, slot.base_gfn + slot.npages)
+            if await self.unmap_gfn_range(kvm, whole):
+                flush_remote_tlbs(kvm, "kvm_arch_flush_shadow_memslot")
+
+    async def commit_memory_region(
+        self, kvm: "Kvm", old: "MemorySlot | None", new: "MemorySlot | None", change: Change
+    ) -> None:
+        """Adapt the quota of shadow pages, start or stop dirty logging, free old arrays.
+
+        Kernel: kvm_arch_commit_memory_region(), arch/x86/kvm/x86.c (v6.12)
+        """
+        mmu = mmu_of(kvm)
+        if not mmu.n_requested_mmu_pages and change in (Change.CREATE, Change.DELETE):
+            wanted = kvm.nr_memslot_pages // _PAGES_TO_MMU_PAGES_RATIO
+            mmu.n_max_mmu_pages = max(wanted, _MIN_ALLOC_MMU_PAGES)
+        await dirty_log.mmu_slot_apply_flags(kvm, old, new, change)
+        if change == Change.MOVE and old is not None:
+            self.free_memslot(kvm, old)
+
+    async def memslots_updated(self, kvm: "Kvm", generation: int) -> None:
+        """Throw everything away if the generation that MMIO SPTEs hold has wrapped.
+
+        Kernel: kvm_arch_memslots_updated(), arch/x86/kvm/x86.c (v6.12)
+        """
+        await mmu_invalidate_mmio_sptes(kvm, generation)
+
+    def free_memslot(self, kvm: "Kvm", slot: "MemorySlot") -> None:
+        """Free the arrays of a slot.
+
+        Kernel: kvm_arch_free_memslot(), arch/x86/kvm/x86.c (v6.12)
+        """
+        slot.arch = None
+
+    async def unmap_gfn_range(self, kvm: "Kvm", gfn_range: GfnRange) -> bool:
+        """Zap the pages of a range; return whether a flush is owed.
+
+        Locks: mmu_lock for writing.
+        Kernel: kvm_unmap_gfn_range(), arch/x86/kvm/mmu/mmu.c (v6.12)
+        """
+        return await tdp_mmu_unmap_gfn_range(mmu_of(kvm), gfn_range, flush=False)
+
+    async def age_gfn(self, kvm: "Kvm", gfn_range: GfnRange) -> bool:
+        """Clear the accessed bits of a range; return whether there were any.
+
+        Locks: mmu_lock for writing.
+        Kernel: kvm_age_gfn(), arch/x86/kvm/mmu/mmu.c (v6.12)
+        """
+        return await tdp_mmu_age_gfn_range(
+            mmu_of(kvm), gfn_range.slot, gfn_range.start, gfn_range.end
+        )
+
+    async def test_age_gfn(self, kvm: "Kvm", gfn_range: GfnRange) -> bool:
+        """Return whether a range has accessed bits.
+
+        Locks: mmu_lock for writing.
+        Kernel: kvm_test_age_gfn(), arch/x86/kvm/mmu/mmu.c (v6.12)
+        """
+        return tdp_mmu_test_age_gfn(mmu_of(kvm), gfn_range.slot, gfn_range.start, gfn_range.end)
+
+    async def mmu_enable_log_dirty_pt_masked(
+        self, kvm: "Kvm", slot: "MemorySlot", gfn_offset: "Gfn", mask: int
+    ) -> None:
+        """Arrange that the next write to each page of *mask* is seen.
+
+        Kernel: kvm_arch_mmu_enable_log_dirty_pt_masked(), arch/x86/kvm/mmu/mmu.c (v6.12)
+        """
+        await dirty_log.mmu_enable_log_dirty_pt_masked(kvm, slot, gfn_offset, mask)

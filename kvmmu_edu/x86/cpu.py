@@ -1,0 +1,188 @@
+"""The simulated CPU: it walks page tables, sets accessed and dirty bits, and faults.
+
+A guest access first reads the guest's own tables, if it has any, each entry through the
+nested tables; then the page itself.  The CPU reads guest tables as if it wrote them, because
+it may have to set bits there.
+
+Ours: hardware, described in the processors' manuals.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kvmmu_edu.errors import UsageError
+from kvmmu_edu.trace.events import Cause
+from kvmmu_edu.units import PAGES_PER_HPAGE, SPTE_ENT_PER_PAGE, Gpa, Level, Pfn
+from kvmmu_edu.x86.arena import table_of
+from kvmmu_edu.x86.guest import Access, Guest
+from kvmmu_edu.x86.mmu_state import MmuState
+from kvmmu_edu.x86.page_fault import (
+    PFERR_FETCH_MASK,
+    PFERR_GUEST_FINAL_MASK,
+    PFERR_GUEST_PAGE_MASK,
+    PFERR_PRESENT_MASK,
+    PFERR_RSVD_MASK,
+    PFERR_USER_MASK,
+    PFERR_WRITE_MASK,
+)
+from kvmmu_edu.x86.spte import (
+    PT_PAGE_SIZE_MASK,
+    PT_PRESENT_MASK,
+    PT_WRITABLE_MASK,
+    is_mmio_spte,
+)
+from kvmmu_edu.x86.spte_gate import change_quietly
+from kvmmu_edu.x86.tlb import Tlb
+
+if TYPE_CHECKING:
+    from kvmmu_edu.virt.vcpu import KvmVcpu
+
+_LONG64_LEVELS: Final = 4
+_GUEST_PRESENT: Final = 1
+_GUEST_LARGE: Final = 0x80
+_GUEST_FRAME: Final = 0x000F_FFFF_FFFF_F000
+
+_READ: Final = PFERR_GUEST_FINAL_MASK | PFERR_USER_MASK
+_WRITE: Final = _READ | PFERR_WRITE_MASK
+_FETCH: Final = _READ | PFERR_FETCH_MASK
+_TABLE: Final = PFERR_GUEST_PAGE_MASK | PFERR_USER_MASK | PFERR_WRITE_MASK
+
+
+class Cpu:
+    """One CPU, as far as memory is concerned.
+
+    :ivar guest: how its guest's addresses are translated
+    :ivar tlb: what it remembers
+    :ivar fault_gpa: where the last access failed, bytes
+    :ivar fault_error_code: and why
+    """
+
+    __slots__ = ("fault_error_code", "fault_gpa", "guest", "mmu", "tlb", "vcpu")
+
+    def __init__(self, vcpu: "KvmVcpu", mmu: MmuState, guest: Guest, tlb: Tlb) -> None:
+        """Make the CPU of *vcpu*."""
+        self.vcpu = vcpu
+        self.mmu = mmu
+        self.guest = guest
+        self.tlb = tlb
+        self.fault_gpa: Gpa = 0
+        self.fault_error_code = 0
+
+    def fetch(self, rip: int) -> bool:
+        """Fetch an instruction; return false if that faults."""
+        gpa = self.to_gpa(rip)
+        return gpa >= 0 and self._translate(gpa, _FETCH) >= 0
+
+    def access(self, access: Access) -> bool:
+        """Do one data access; return false if it faults."""
+        gpa = self.to_gpa(access.gva)
+        if gpa < 0:
+            return False
+        mm = self.mmu.kvm.mm
+        offset = gpa & 0xFFF
+        if access.kind == "read":
+            return self._translate(gpa, _READ) >= 0
+        if access.kind == "write":
+            pfn = self._translate(gpa, _WRITE)
+            if pfn >= 0:
+                mm.store(pfn, offset, access.value, access.size)
+            return pfn >= 0
+        pfn = self._translate(gpa, _WRITE, loads_first=True)
+        if pfn >= 0:
+            value = mm.load(pfn, offset, access.size) + 1
+            mm.store(pfn, offset, value & ((1 << 8 * access.size) - 1), access.size)
+        return pfn >= 0
+
+    def to_gpa(self, gva: int) -> Gpa:
+        """Translate a guest virtual address through the guest's tables; -1 on a fault.
+
+        :raises UsageError: the guest's own tables do not map the address
+        """
+        if self.guest.paging != "long64":
+            return gva
+        table = self.guest.cr3
+        for level in range(_LONG64_LEVELS, 0, -1):
+            shift = 12 + 9 * (level - 1)
+            entry_gpa = table + ((gva >> shift) & 511) * 8
+            pfn = self._translate(entry_gpa, _TABLE)
+            if pfn < 0:
+                return -1
+            entry = self.mmu.kvm.mm.load(pfn, entry_gpa & 0xFFF, 8)
+            if not entry & _GUEST_PRESENT:
+                msg = f"the guest's page tables do not map {gva:#x} (level {level})"
+                raise UsageError(msg)
+            table = entry & _GUEST_FRAME
+            if level == 1 or entry & _GUEST_LARGE:
+                low = (1 << shift) - 1
+                return (table & ~low) | (gva & low)
+        raise AssertionError
+
+    def _translate(self, gpa: Gpa, wanted: int, *, loads_first: bool = False) -> Pfn:
+        """Return the host frame behind *gpa*, or -1 and leave why in the fault fields."""
+        gfn = gpa >> 12
+        known = self.tlb.lookup(gfn)
+        if known is not None:
+            spte, level = known
+            clean = wanted & PFERR_WRITE_MASK and not spte & self.mmu.fmt.shadow_dirty_mask
+            if not clean and self._allows(spte, wanted):
+                return _frame(spte, level, gfn)
+        return self._walk(gpa, wanted, loads_first=loads_first)
+
+    def _walk(self, gpa: Gpa, wanted: int, *, loads_first: bool) -> Pfn:
+        """Walk the nested tables from the root; set accessed and dirty bits in the leaf."""
+        mmu = self.mmu
+        words, gfn = mmu.arena.words, gpa >> 12
+        table, level = self.vcpu.arch.root, 4
+        while True:
+            index = (gfn >> (9 * (level - 1))) & 511
+            spte = words[table * SPTE_ENT_PER_PAGE + index]
+            if not self._present(spte):
+                if loads_first:
+                    wanted &= ~PFERR_WRITE_MASK
+                return self._fault(gpa, wanted, spte)
+            if level == 1 or spte & PT_PAGE_SIZE_MASK:
+                break
+            table, level = table_of(spte), level - 1
+        if not self._allows(spte, wanted):
+            return self._fault(gpa, wanted | PFERR_PRESENT_MASK, spte)
+        used = spte | mmu.fmt.shadow_accessed_mask
+        if wanted & PFERR_WRITE_MASK:
+            used |= mmu.fmt.shadow_dirty_mask
+        if used != spte:
+            change_quietly(
+                mmu,
+                level,
+                table,
+                index,
+                gfn & -PAGES_PER_HPAGE[level],
+                old=spte,
+                new=used,
+                cause=Cause.CPU,
+            )
+        self.tlb.insert(gfn, level, used)
+        return _frame(used, level, gfn)
+
+    def _present(self, spte: int) -> bool:
+        """Return whether the walk may use the entry at all."""
+        if is_mmio_spte(spte, self.mmu.fmt):
+            return False
+        if self.mmu.kvm.choices.paging == "ept":
+            return bool(spte & 7)
+        return bool(spte & PT_PRESENT_MASK)
+
+    def _allows(self, spte: int, wanted: int) -> bool:
+        fmt = self.mmu.fmt
+        if wanted & PFERR_WRITE_MASK:
+            return bool(spte & PT_WRITABLE_MASK)
+        if wanted & PFERR_FETCH_MASK:
+            return (spte & (fmt.shadow_x_mask | fmt.shadow_nx_mask)) == fmt.shadow_x_mask
+        return bool(spte & PT_PRESENT_MASK)
+
+    def _fault(self, gpa: Gpa, error_code: int, spte: int) -> Pfn:
+        if is_mmio_spte(spte, self.mmu.fmt):
+            error_code |= PFERR_RSVD_MASK
+        self.fault_gpa, self.fault_error_code = gpa, error_code
+        return -1
+
+
+def _frame(spte: int, level: Level, gfn: int) -> Pfn:
+    return ((spte >> 12) & 0xFF_FFFF_FFFF) | (gfn & (PAGES_PER_HPAGE[level] - 1))

@@ -1,0 +1,130 @@
+"""The MMU of a vCPU and of the VM: loading roots, leaving them, throwing all away.
+
+Kernel: arch/x86/kvm/mmu/mmu.c (v6.12)
+"""
+
+from typing import TYPE_CHECKING
+
+from kvmmu_edu.trace.events import VcpuTlbFlush, ZapAllFast
+from kvmmu_edu.virt.requests import make_all_cpus_request
+from kvmmu_edu.virt.vcpu import REQ_MMU_FREE_OBSOLETE_ROOTS
+from kvmmu_edu.x86.cpu import Cpu
+from kvmmu_edu.x86.guest import Guest
+from kvmmu_edu.x86.mmu_page import calc_tdp_mmu_root_page_role, role_is_invalid
+from kvmmu_edu.x86.mmu_state import MmuState, mmu_of
+from kvmmu_edu.x86.spte import MMIO_SPTE_GEN_MASK
+from kvmmu_edu.x86.tdp_roots import (
+    tdp_mmu_alloc_root,
+    tdp_mmu_invalidate_all_roots,
+    tdp_mmu_put_root,
+)
+from kvmmu_edu.x86.tdp_zap import tdp_mmu_zap_invalidated_roots
+from kvmmu_edu.x86.tlb import Tlb
+
+if TYPE_CHECKING:
+    from kvmmu_edu.units import Gfn
+    from kvmmu_edu.virt.kvm import Kvm
+    from kvmmu_edu.virt.vcpu import KvmVcpu
+
+
+class VcpuArch:
+    """What the x86 half keeps for a vCPU; only its own task uses it.
+
+    :ivar root: the row of the TDP root in use, 0 for none
+    :ivar root_role: the role that a root must have
+    :ivar mmio_gfn: the frame of the last MMIO access, -1 for none
+    :ivar mmio_gen: the slot generation at that time
+
+    Kernel: struct kvm_vcpu_arch, arch/x86/include/asm/kvm_host.h (v6.12)
+    """
+
+    __slots__ = ("cpu", "mmio_gen", "mmio_gfn", "root", "root_role")
+
+    def __init__(self, vcpu: "KvmVcpu", guest: Guest, *, tlb_empty_at_entry: bool) -> None:
+        """Make the state of a vCPU that has no root yet."""
+        self.root = 0
+        self.root_role = calc_tdp_mmu_root_page_role()
+        self.cpu = Cpu(vcpu, mmu_of(vcpu.kvm), guest, Tlb(empty_at_entry=tlb_empty_at_entry))
+        self.mmio_gfn: Gfn = -1
+        self.mmio_gen = -1
+
+
+async def mmu_reload(vcpu: "KvmVcpu") -> None:
+    """Make sure that the vCPU has a valid root.
+
+    Kernel: kvm_mmu_reload(), arch/x86/kvm/mmu.h (v6.12)
+    """
+    if REQ_MMU_FREE_OBSOLETE_ROOTS in vcpu.requests:
+        vcpu.requests.discard(REQ_MMU_FREE_OBSOLETE_ROOTS)
+        await mmu_free_obsolete_roots(vcpu)
+    if not vcpu.arch.root:
+        await mmu_load(vcpu)
+
+
+async def mmu_load(vcpu: "KvmVcpu") -> None:
+    """Take a root, and flush: what the TLB may hold of an earlier one is unknown.
+
+    That flush is why freeing a root needs none.
+
+    Kernel: kvm_mmu_load(), arch/x86/kvm/mmu/mmu.c (v6.12)
+    """
+    vcpu.arch.root = await tdp_mmu_alloc_root(vcpu, vcpu.arch.root_role)
+    vcpu.arch.cpu.tlb.flush()
+    vcpu.kvm.trace.emit(VcpuTlbFlush, vcpu.vcpu_id, "a new root", False)  # noqa: FBT003
+
+
+async def mmu_free_obsolete_roots(vcpu: "KvmVcpu") -> None:
+    """Leave a root that was invalidated.
+
+    Locks: takes mmu_lock for reading.
+    Kernel: kvm_mmu_free_obsolete_roots(), arch/x86/kvm/mmu/mmu.c (v6.12)
+    """
+    mmu = mmu_of(vcpu.kvm)
+    root = vcpu.arch.root
+    if root and role_is_invalid(mmu.arena.roles[root]):
+        await mmu_free_roots(vcpu)
+
+
+async def mmu_free_roots(vcpu: "KvmVcpu") -> None:
+    """Drop the vCPU's reference to its root.
+
+    Locks: takes mmu_lock for reading.
+    Kernel: kvm_mmu_free_roots(), arch/x86/kvm/mmu/mmu.c (v6.12)
+    """
+    if vcpu.arch.root:
+        async with vcpu.kvm.mmu_lock.read:
+            tdp_mmu_put_root(mmu_of(vcpu.kvm), vcpu.arch.root)
+            vcpu.arch.root = 0
+
+
+def mmu_zap_all_fast_front_half(mmu: MmuState) -> None:
+    """Invalidate all roots and ask all vCPUs to leave them, in one critical section.
+
+    Locks: slots_lock; mmu_lock for writing.
+    Kernel: __kvm_mmu_zap_all_fast_front_half(), arch/x86/kvm/mmu/mmu.c (v6.12)
+    """
+    mmu.kvm.trace.emit(ZapAllFast, mmu.mmu_valid_gen, mmu.n_used_mmu_pages)
+    mmu.mmu_valid_gen ^= 1
+    tdp_mmu_invalidate_all_roots(mmu)
+    make_all_cpus_request(mmu.kvm, REQ_MMU_FREE_OBSOLETE_ROOTS)
+
+
+async def mmu_zap_all_fast(mmu: MmuState) -> None:
+    """Throw away every mapping of the VM.
+
+    Locks: slots_lock; takes mmu_lock for writing, then for reading.
+    Kernel: kvm_mmu_zap_all_fast(), arch/x86/kvm/mmu/mmu.c (v6.12)
+    """
+    async with mmu.kvm.mmu_lock.write:
+        mmu_zap_all_fast_front_half(mmu)
+    await tdp_mmu_zap_invalidated_roots(mmu)
+
+
+async def mmu_invalidate_mmio_sptes(kvm: "Kvm", generation: int) -> None:
+    """Throw everything away in the rare case that the generation in MMIO SPTEs has wrapped.
+
+    Kernel: kvm_mmu_invalidate_mmio_sptes(), arch/x86/kvm/mmu/mmu.c (v6.12)
+    """
+    address_space_bit = 1
+    if not generation & MMIO_SPTE_GEN_MASK & ~address_space_bit:
+        await mmu_zap_all_fast(mmu_of(kvm))

@@ -1,0 +1,134 @@
+"""KVM_RUN: enter the guest, leave it at a fault, handle the fault, enter again.
+
+Kernel: vcpu_run(), arch/x86/kvm/x86.c; vcpu_enter_guest(), arch/x86/kvm/x86.c (v6.12)
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from kvmmu_edu.errors import KvmError
+from kvmmu_edu.trace.events import GuestEntered, GuestLeft, PageFaultTaken, VcpuTlbFlush
+from kvmmu_edu.units import PAGE_SIZE, PAGES_PER_HPAGE, Gpa
+from kvmmu_edu.virt.vcpu import (
+    IN_GUEST_MODE,
+    OUTSIDE_GUEST_MODE,
+    REQ_MMU_FREE_OBSOLETE_ROOTS,
+    REQ_TLB_FLUSH,
+    REQ_TLB_FLUSH_GUEST,
+)
+from kvmmu_edu.x86.emulate import x86_emulate_instruction
+from kvmmu_edu.x86.fault import mmu_do_page_fault, mmu_page_fault
+from kvmmu_edu.x86.guest import Exit, Instruction
+from kvmmu_edu.x86.mmu import mmu_reload
+from kvmmu_edu.x86.page_fault import PFERR_GUEST_FINAL_MASK, RetPf
+
+if TYPE_CHECKING:
+    from kvmmu_edu.virt.vcpu import KvmVcpu
+
+#: a program that faults this often at one instruction will never get past it
+_MAX_FAULTS = 1000
+
+
+async def vcpu_run(vcpu: "KvmVcpu", instructions: Iterable[Instruction], exits: list[Exit]) -> None:
+    """Run *instructions* in the guest; append what user space sees to *exits*.
+
+    The SRCU section protects the memory slots that faults look up.
+
+    :raises KvmError: EFAULT, the host has no page for the guest
+    Kernel: vcpu_run(), arch/x86/kvm/x86.c (v6.12)
+    """
+    vcpu.kvm.srcu.read_lock()
+    try:
+        for instruction in instructions:
+            if not await _run_instruction(vcpu, instruction, exits):
+                break
+    finally:
+        leave_guest(vcpu)
+        vcpu.kvm.srcu.read_unlock()
+
+
+async def _run_instruction(vcpu: "KvmVcpu", instruction: Instruction, exits: list[Exit]) -> bool:
+    """Run one instruction to its end, faults included; false if the vCPU cannot go on."""
+    cpu = vcpu.arch.cpu
+    for _ in range(_MAX_FAULTS):
+        await vcpu.kvm.sched.checkpoint("guest", vcpu.vcpu_id)
+        if vcpu.requests or vcpu.mode.read_once() != IN_GUEST_MODE:
+            await vcpu_enter_guest(vcpu)
+        fetched = instruction.rip is None or cpu.fetch(instruction.rip)
+        if fetched and all(cpu.access(access) for access in instruction.accesses):
+            return True
+        leave_guest(vcpu)
+        gpa, error_code = cpu.fault_gpa, cpu.fault_error_code
+        rip = instruction.rip or 0
+        vcpu.kvm.trace.emit(PageFaultTaken, vcpu.vcpu_id, rip, gpa, error_code)
+        ret = await mmu_page_fault(vcpu, gpa, error_code)
+        if ret == RetPf.EMULATE:
+            return await x86_emulate_instruction(vcpu, instruction, exits, fetched=fetched)
+    msg = f"vCPU {vcpu.vcpu_id} faults at {gpa:#x} again and again"
+    raise KvmError("EIO", msg)
+
+
+async def vcpu_enter_guest(vcpu: "KvmVcpu") -> None:
+    """Do what was requested of the vCPU, make sure it has a root, and enter the guest.
+
+    Kernel: vcpu_enter_guest(), arch/x86/kvm/x86.c (v6.12)
+    """
+    leave_guest(vcpu)
+    while True:
+        if REQ_MMU_FREE_OBSOLETE_ROOTS in vcpu.requests or not vcpu.arch.root:
+            await mmu_reload(vcpu)
+        for request, why in ((REQ_TLB_FLUSH, "a remote flush"), (REQ_TLB_FLUSH_GUEST, "its guest")):
+            if request in vcpu.requests:
+                vcpu.requests.discard(request)
+                vcpu.arch.cpu.tlb.flush()
+                vcpu.kvm.trace.emit(VcpuTlbFlush, vcpu.vcpu_id, why, True)  # noqa: FBT003
+        # who makes a request after this sees that we are in guest mode, and kicks us
+        vcpu.mode.store_release(IN_GUEST_MODE)
+        if not vcpu.requests:
+            break
+        vcpu.mode.write_once(OUTSIDE_GUEST_MODE)
+    if vcpu.arch.cpu.tlb.empty_at_entry:
+        vcpu.arch.cpu.tlb.flush()
+    vcpu.kvm.trace.emit(GuestEntered, vcpu.vcpu_id)
+
+
+def leave_guest(vcpu: "KvmVcpu") -> None:
+    """Let the vCPU be outside of the guest.
+
+    Ours: the hardware's exit and what follows at once.
+    """
+    if vcpu.mode.read_once() != OUTSIDE_GUEST_MODE:
+        vcpu.mode.store_release(OUTSIDE_GUEST_MODE)
+        vcpu.kvm.trace.emit(GuestLeft, vcpu.vcpu_id)
+
+
+async def vcpu_pre_fault_memory(vcpu: "KvmVcpu", gpa: Gpa, size: int) -> tuple[int, str]:
+    """Map [*gpa*, *gpa* + *size*) before the guest touches it.
+
+    :returns: how many bytes are left, and the errno that stopped it ("" for none)
+    :raises KvmError: EINVAL, gpa or size not in pages; EFAULT
+    Kernel: kvm_vcpu_pre_fault_memory(), virt/kvm/kvm_main.c; kvm_arch_vcpu_pre_fault_memory(),
+        arch/x86/kvm/mmu/mmu.c (v6.12)
+    In v6.1: there is no such ioctl.
+    """
+    if vcpu.kvm.choices.is_6_1:
+        raise KvmError("EINVAL", "Linux 6.1 has no KVM_PRE_FAULT_MEMORY")
+    if gpa % PAGE_SIZE or size % PAGE_SIZE or size <= 0:
+        raise KvmError("EINVAL", f"gpa {gpa:#x} and size {size:#x} must be in whole pages")
+    vcpu.kvm.srcu.read_lock()
+    try:
+        while size:
+            await mmu_reload(vcpu)
+            ret, level = RetPf.RETRY, 1
+            while ret == RetPf.RETRY:
+                ret, level = await mmu_do_page_fault(
+                    vcpu, gpa, PFERR_GUEST_FINAL_MASK, prefetch=True
+                )
+            if ret == RetPf.EMULATE:
+                return size, "ENOENT"
+            end = ((gpa >> 12 & -PAGES_PER_HPAGE[level]) + PAGES_PER_HPAGE[level]) << 12
+            done = min(size, end - gpa)
+            gpa, size = gpa + done, size - done
+    finally:
+        vcpu.kvm.srcu.read_unlock()
+    return 0, ""

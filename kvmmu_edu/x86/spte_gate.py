@@ -1,0 +1,365 @@
+"""The gate: every change of a TDP SPTE goes through here, is accounted for, and is told.
+
+Storing a value and handling the change are two steps, because they can be apart: a zap that
+must flush before anybody may reuse the entry stores twice and handles once.
+
+=====================  ==========================================================
+what is held           how an entry changes
+=====================  ==========================================================
+mmu_lock for reading   compare and exchange: :func:`tdp_mmu_set_spte_atomic`
+mmu_lock for writing   plain store: :func:`tdp_mmu_iter_set_spte`
+nothing                fast page fault, the CPU's A/D bits: :func:`change_quietly`
+=====================  ==========================================================
+
+Kernel: arch/x86/kvm/mmu/tdp_mmu.c, arch/x86/kvm/mmu/tdp_iter.h (v6.12)
+"""
+
+from typing import Any
+
+import numpy as np
+
+from kvmmu_edu.errors import KernelBug, ensure
+from kvmmu_edu.trace.events import (
+    Cause,
+    FrozenSpteHandled,
+    MmuPageFreed,
+    PrepareZapPage,
+    RcuCallbackQueued,
+    SpteChanged,
+    Sptes,
+    Tables,
+)
+from kvmmu_edu.units import PAGES_PER_HPAGE, SPTE_ENT_PER_PAGE, Gfn, Level
+from kvmmu_edu.virt.requests import flush_remote_tlbs_range
+from kvmmu_edu.x86.arena import table_of, tables_of
+from kvmmu_edu.x86.mmu_page import role_as_id, role_level
+from kvmmu_edu.x86.mmu_state import MmuState
+from kvmmu_edu.x86.nx_huge_pages import untrack_possible_nx_huge_page
+from kvmmu_edu.x86.spte import (
+    is_frozen_spte,
+    is_mmio_spte,
+    is_shadow_present_leaf,
+    is_shadow_present_pte,
+    is_shadow_present_table,
+    spte_to_pfn,
+)
+from kvmmu_edu.x86.tdp_iter import TdpIter
+
+
+def count(flags: Any) -> int:
+    """Return how many of *flags* (a truth value or an array of them) are true.
+
+    Ours.
+    """
+    return int(np.count_nonzero(flags)) if isinstance(flags, np.ndarray) else int(flags)
+
+
+def _store(mmu: MmuState, table: Tables, index: int | slice, new: Sptes) -> None:
+    if isinstance(table, int) and isinstance(index, int):
+        mmu.arena.words[table * SPTE_ENT_PER_PAGE + index] = new  # type: ignore[call-overload]
+    else:
+        mmu.arena.spt[table, index] = new
+
+
+def change_quietly(
+    mmu: MmuState,
+    level: Level,
+    table: Tables,
+    index: int | slice,
+    gfn: Gfn,
+    *,
+    old: Sptes,
+    new: Sptes,
+    cause: Cause,
+) -> None:
+    """Store without the bookkeeping of :func:`handle_changed_spte`.
+
+    For changes that map and unmap nothing (the CPU's own bits, write access given back
+    without a lock), and for entries that no other CPU can reach yet.
+
+    Kernel: __kvm_tdp_mmu_write_spte(), arch/x86/kvm/mmu/tdp_iter.h (v6.12)
+    """
+    _store(mmu, table, index, new)
+    first = table if isinstance(table, int) else int(table[0])
+    as_id = role_as_id(mmu.arena.roles[first])
+    mmu.kvm.trace.emit(SpteChanged, as_id, level, gfn, table, index, old, new, cause, 0)
+
+
+async def tdp_mmu_set_spte_atomic(mmu: MmuState, it: TdpIter, new: Sptes, cause: Cause) -> bool:
+    """Replace what the walk stands on, unless another task was quicker.
+
+    :param new: one value, or one for each entry of the span
+    :returns: false if an entry is no longer what the walk saw; it has then been read again
+    Locks: mmu_lock for reading; RCU read section.
+    Kernel: tdp_mmu_set_spte_atomic(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
+    """
+    if not _cmpxchg(mmu, it, new):
+        return False
+    await handle_changed_spte(
+        mmu, it.as_id, it.gfn, it.table, it.index, it.old_spte, new, it.level, cause, shared=True
+    )
+    return True
+
+
+def _cmpxchg(mmu: MmuState, it: TdpIter, new: Sptes) -> bool:
+    old = it.old_spte
+    it.refresh()
+    same = it.old_spte == old
+    if not (same if isinstance(same, bool) else bool(np.all(same))):
+        return False
+    _store(mmu, it.table, it.index, new)
+    return True
+
+
+async def tdp_mmu_iter_set_spte(mmu: MmuState, it: TdpIter, new: Sptes, cause: Cause) -> None:
+    """Replace what the walk stands on, with mmu_lock held for writing.
+
+    What the CPU or a fast page fault changed meanwhile is not lost: the entry is exchanged,
+    and ``it.old_spte`` is what was really there.
+
+    Locks: mmu_lock for writing; RCU read section.
+    Kernel: tdp_mmu_iter_set_spte(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
+    """
+    it.refresh()
+    _store(mmu, it.table, it.index, new)
+    await handle_changed_spte(
+        mmu, it.as_id, it.gfn, it.table, it.index, it.old_spte, new, it.level, cause, shared=False
+    )
+
+
+async def tdp_mmu_zap_spte_atomic(mmu: MmuState, it: TdpIter) -> bool:
+    """Empty one entry, and flush before anybody can install something else there.
+
+    The entry is frozen, TLBs are flushed, the entry is emptied; only then is the removed
+    subtree taken apart, so that vCPUs are kept waiting as short as possible.
+
+    :returns: false if the entry changed meanwhile; it has then been read again
+    Locks: mmu_lock for reading; RCU read section.
+    Kernel: tdp_mmu_zap_spte_atomic(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
+    In v6.1: the subtree is taken apart before the flush, while the entry is frozen.
+    """
+    fmt, table, index = mmu.fmt, it.table, it.index
+    ensure(isinstance(table, int) and isinstance(index, int), "a zap that flushes takes one entry")
+    assert isinstance(table, int)
+    assert isinstance(index, int)
+    old = int(it.old_spte)  # type: ignore[arg-type]
+    await mmu.kvm.sched.checkpoint("spte", table, index)
+    if mmu.kvm.choices.is_6_1:
+        if not await tdp_mmu_set_spte_atomic(mmu, it, fmt.FROZEN_SPTE, Cause.ZAP):
+            return False
+        await _flush_gfn(mmu, it)
+        change_quietly(
+            mmu,
+            it.level,
+            table,
+            index,
+            it.gfn,
+            old=fmt.FROZEN_SPTE,
+            new=fmt.SHADOW_NONPRESENT_VALUE,
+            cause=Cause.THAW,
+        )
+        return True
+    if mmu.arena.read(table, index) != old:
+        it.refresh()
+        return False
+    change_quietly(
+        mmu, it.level, table, index, it.gfn, old=old, new=fmt.FROZEN_SPTE, cause=Cause.ZAP_FREEZE
+    )
+    await _flush_gfn(mmu, it)
+    new = fmt.SHADOW_NONPRESENT_VALUE
+    change_quietly(
+        mmu, it.level, table, index, it.gfn, old=fmt.FROZEN_SPTE, new=new, cause=Cause.THAW
+    )
+    leaves = -count(is_shadow_present_leaf(old, it.level))
+    mmu.kvm.trace.emit(
+        FrozenSpteHandled, it.as_id, it.level, it.gfn, table, index, old, new, leaves
+    )
+    if is_shadow_present_table(old, it.level):
+        await handle_removed_pt(mmu, table_of(old), shared=True)
+    return True
+
+
+async def _flush_gfn(mmu: MmuState, it: TdpIter) -> None:
+    flush_remote_tlbs_range(mmu.kvm, it.gfn, PAGES_PER_HPAGE[it.level], "tdp_mmu_zap_spte_atomic")
+    await mmu.kvm.sched.checkpoint("tlb")
+
+
+async def handle_changed_spte(
+    mmu: MmuState,
+    as_id: int,
+    gfn: Gfn,
+    table: Tables,
+    index: int | slice,
+    old: Sptes,
+    new: Sptes,
+    level: Level,
+    cause: Cause,
+    *,
+    shared: bool,
+) -> None:
+    """Do the bookkeeping that a change of entries owes, and tell the trace.
+
+    Counts mapped pages, and takes apart the tables that an entry no longer points to.
+
+    :param gfn: first frame of the span
+    :param shared: whether mmu_lock is held for reading, so that others may change the entries
+        of a removed table at the same time
+    :raises KernelBug: a page would be replaced by another page without a zap between
+    Locks: mmu_lock.
+    Kernel: handle_changed_spte(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
+    In v6.1: __handle_changed_spte() did the work; the dirty bitmap was marked here as well.
+    Simplified: no reporting of dirty and accessed pages to the host; host pages here have no
+        such flags.
+    """
+    was_leaf = is_shadow_present_leaf(old, level)
+    is_leaf = is_shadow_present_leaf(new, level)
+    _check_change(mmu, gfn, level, old, new, was_leaf, is_leaf)
+    leaves = count(is_leaf)
+    if isinstance(is_leaf, bool) and not isinstance(was_leaf, bool) and is_leaf:
+        leaves = was_leaf.size
+    leaves -= count(was_leaf)
+    mmu.kvm.trace.emit(SpteChanged, as_id, level, gfn, table, index, old, new, cause, leaves)
+    gone = is_shadow_present_table(old, level)
+    if level > 1 and count(gone):
+        await _handle_removed_tables(mmu, old, new, level, gone, shared=shared)
+
+
+def _check_change(
+    mmu: MmuState, gfn: Gfn, level: Level, old: Sptes, new: Sptes, was_leaf: Any, is_leaf: Any
+) -> None:
+    both = was_leaf & is_leaf
+    if count(both) and count(both & (spte_to_pfn(old) != spte_to_pfn(new))):
+        msg = (
+            f"a present leaf at gfn {gfn:#x} level {level} is replaced by a leaf of another pfn "
+            f"without a zap between: {old:#x} -> {new:#x}"
+        )
+        raise KernelBug(msg)
+    if isinstance(old, int) and isinstance(new, int):
+        fmt = mmu.fmt
+        idle = not is_shadow_present_pte(old) and not is_shadow_present_pte(new)
+        ensure(
+            not idle
+            or old == new
+            or is_mmio_spte(old, fmt)
+            or is_mmio_spte(new, fmt)
+            or is_frozen_spte(new, fmt),
+            f"gfn {gfn:#x} level {level}: an empty entry {old:#x} became another, {new:#x}",
+        )
+
+
+async def _handle_removed_tables(
+    mmu: MmuState, old: Sptes, new: Sptes, level: Level, gone: Any, *, shared: bool
+) -> None:
+    """Take apart the tables of those entries that point to none any more."""
+    stays = is_shadow_present_table(new, level)
+    if isinstance(old, int):
+        if not stays:
+            await handle_removed_pt(mmu, table_of(old), shared=shared)
+        elif spte_to_pfn(old) != spte_to_pfn(new):
+            raise KernelBug(f"a table moved: {old:#x} -> {new:#x}")
+        return
+    removed = tables_of(old[gone & ~np.asarray(stays, np.bool_)])
+    if removed.size:
+        which = int(removed[0]) if removed.size == 1 else removed
+        await handle_removed_pt(mmu, which, shared=shared)
+
+
+async def handle_removed_pt(mmu: MmuState, tables: Tables, *, shared: bool) -> None:
+    """Take apart tables that were just unlinked: freeze their entries, free them after RCU.
+
+    :param tables: one table, or adjacent tables of one level
+    :param shared: others may still be changing the entries: freeze them all, empty or not;
+        otherwise only the present ones
+    Locks: mmu_lock.  The tables themselves are ours alone: this task unlinked them.
+    Kernel: handle_removed_pt(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
+    """
+    arena, fmt, trace = mmu.arena, mmu.fmt, mmu.kvm.trace
+    first = tables if isinstance(tables, int) else int(tables[0])
+    role, gfn = arena.roles[first], arena.gfns[first]
+    level, as_id = role_level(role), role_as_id(role)
+    trace.emit(PrepareZapPage, tables, as_id, gfn, level, role)
+    await tdp_mmu_unlink_sp(mmu, tables)
+    old = arena.spt[tables].copy()
+    doomed = old != fmt.FROZEN_SPTE if shared else is_shadow_present_pte(old)
+    if isinstance(tables, int):
+        await _freeze_in_order(mmu, tables, level, gfn, old, doomed, as_id, shared=shared)
+    elif doomed.any():
+        new = np.where(doomed, np.uint64(fmt.FROZEN_SPTE), old)
+        _store(mmu, tables, slice(0, SPTE_ENT_PER_PAGE), new)
+        await handle_changed_spte(
+            mmu,
+            as_id,
+            gfn,
+            tables,
+            slice(0, SPTE_ENT_PER_PAGE),
+            old,
+            new,
+            level,
+            Cause.FREEZE,
+            shared=shared,
+        )
+    trace.emit(RcuCallbackQueued, tables)
+    mmu.kvm.rcu.call(lambda: tdp_mmu_free_sp_rcu_callback(mmu, tables))
+
+
+async def _freeze_in_order(
+    mmu: MmuState,
+    table: int,
+    level: Level,
+    gfn: Gfn,
+    old: Any,
+    doomed: Any,
+    as_id: int,
+    *,
+    shared: bool,
+) -> None:
+    """Freeze the entries of one table; where they lead to tables, one after the other."""
+    frozen = np.uint64(mmu.fmt.FROZEN_SPTE)
+    alone = np.flatnonzero(is_shadow_present_table(old, level)) if level > 1 else ()
+    at = 0
+    for stop in (*(int(i) for i in alone), SPTE_ENT_PER_PAGE):
+        for part in ((at, stop), (stop, min(stop + 1, SPTE_ENT_PER_PAGE))):
+            span = slice(*part)
+            if part[0] < part[1] and doomed[span].any():
+                new = np.where(doomed[span], frozen, old[span])
+                _store(mmu, table, span, new)
+                await handle_changed_spte(
+                    mmu,
+                    as_id,
+                    gfn + part[0] * PAGES_PER_HPAGE[level],
+                    table,
+                    span,
+                    old[span],
+                    new,
+                    level,
+                    Cause.FREEZE,
+                    shared=shared,
+                )
+        at = stop + 1
+
+
+async def tdp_mmu_unlink_sp(mmu: MmuState, tables: Tables) -> None:
+    """Stop counting tables, and forget that they stand in for NX huge pages.
+
+    Locks: tdp_mmu_pages_lock, only for a table made because of NX huge pages.
+    Kernel: tdp_mmu_unlink_sp(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
+    """
+    rows = [tables] if isinstance(tables, int) else tables.tolist()
+    mmu.tdp_mmu_pages.add_return(-len(rows))
+    flagged = mmu.arena.nx_huge_page_disallowed
+    if not flagged[rows].any():
+        return
+    for row in rows:
+        if flagged[row]:
+            async with mmu.tdp_mmu_pages_lock:
+                flagged[row] = False
+                untrack_possible_nx_huge_page(mmu, row)
+
+
+def tdp_mmu_free_sp_rcu_callback(mmu: MmuState, tables: Tables) -> None:
+    """Free tables after a grace period.
+
+    Kernel: tdp_mmu_free_sp_rcu_callback(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
+    """
+    mmu.arena.free(tables)
+    mmu.kvm.trace.emit(MmuPageFreed, tables)
