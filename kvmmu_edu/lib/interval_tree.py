@@ -1,4 +1,4 @@
-r"""The interval tree: which of many ranges does a given range touch?
+r"""The interval tree: which of many ranges a given range touches.
 
 A red-black tree ordered by where the intervals start, in which each node also knows
 ``subtree_last``: the largest end in its subtree.  A search skips a subtree whose
@@ -23,7 +23,8 @@ from typing import Any
 
 from kvmmu_edu.errors import ensure
 from kvmmu_edu.lib import rbtree
-from kvmmu_edu.lib.rbtree import Augment, RbNode, RbRoot, rb_erase, rb_insert_color, rb_link_node
+from kvmmu_edu.lib.rb_erase import rb_erase
+from kvmmu_edu.lib.rbtree import Augment, RbNode, RbRoot, rb_insert_color, rb_link_node
 
 
 class IntervalNode(RbNode):
@@ -87,7 +88,7 @@ def interval_tree_insert(node: IntervalNode, root: RbRoot) -> None:
     """Add *node*; its ``start`` and ``last`` must be set.
 
     Cost: O(log n).
-    Kernel: interval_tree_insert(), include/linux/interval_tree.h (v6.12)
+    Kernel: interval_tree_insert(), lib/interval_tree.c (v6.12)
     """
     start, last = node.start, node.last
     node.subtree_last = last
@@ -96,7 +97,7 @@ def interval_tree_insert(node: IntervalNode, root: RbRoot) -> None:
     on_left = False
     while below is not None:
         parent = below
-        if parent.subtree_last < last:
+        if parent.subtree_last < last:  # noqa: PLR1730 - max() would double the time
             parent.subtree_last = last
         on_left = start < parent.start
         below = parent.left if on_left else parent.right
@@ -108,7 +109,7 @@ def interval_tree_remove(node: IntervalNode, root: RbRoot) -> None:
     """Take *node* out.
 
     Cost: O(log n).
-    Kernel: interval_tree_remove(), include/linux/interval_tree.h (v6.12)
+    Kernel: interval_tree_remove(), lib/interval_tree.c (v6.12)
     """
     rb_erase(node, root)
 
@@ -117,7 +118,7 @@ def interval_tree_iter_first(root: RbRoot, start: int, last: int) -> IntervalNod
     """Return the interval with the smallest start that touches ``[start, last]``, or None.
 
     Cost: O(log n).
-    Kernel: interval_tree_iter_first(), include/linux/interval_tree.h (v6.12)
+    Kernel: interval_tree_iter_first(), lib/interval_tree.c (v6.12)
     """
     node: Any = root.rb_node
     if node is None or node.subtree_last < start:
@@ -147,7 +148,7 @@ def interval_tree_iter_next(node: IntervalNode, start: int, last: int) -> Interv
     """Return the next interval after *node* that touches ``[start, last]``, or None.
 
     Cost: O(log n).
-    Kernel: interval_tree_iter_next(), include/linux/interval_tree.h (v6.12)
+    Kernel: interval_tree_iter_next(), lib/interval_tree.c (v6.12)
     """
     here: Any = node
     while True:

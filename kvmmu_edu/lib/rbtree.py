@@ -22,7 +22,7 @@ The keys stay in order::
 
 The tree does not know keys.  Who uses it descends by itself, links a leaf with
 :func:`rb_link_node` and calls :func:`rb_insert_color`, as in the kernel: so a search compares
-what it likes, without a callback.  Nodes are embedded in what they order; ``owner`` leads
+what it likes, without a callback.  ``rb_erase.py`` has the way out.  Nodes are embedded in what they order; ``owner`` leads
 back, where the kernel writes ``container_of``.
 
 A tree can carry a value about each subtree (see :class:`Augment` and ``interval_tree.py``),
@@ -167,7 +167,7 @@ def rb_insert_color(node: RbNode, root: RbRoot) -> None:
         parent = node.parent
         if parent is None:
             node.color = BLACK
-            _tell(root, "painted the root black: {}", node)
+            tell(root, "painted the root black: {}", node)
             return
         if parent.color == BLACK:
             return
@@ -178,191 +178,28 @@ def rb_insert_color(node: RbNode, root: RbRoot) -> None:
             break
         parent.color = uncle.color = BLACK
         grand.color = RED
-        _tell(root, "red uncle: painted {} and {} black, {} red", parent, uncle, grand)
+        tell(root, "red uncle: painted {} and {} black, {} red", parent, uncle, grand)
         node = grand
 
     if (node is parent.left) == (parent is grand.left):
         top = parent
     else:
-        _lift(node, root)
+        lift(node, root)
         top = node
-    _lift(top, root)
+    lift(top, root)
     top.color = BLACK
     grand.color = RED
-    _tell(root, "painted {} black, {} red", top, grand)
+    tell(root, "painted {} black, {} red", top, grand)
 
 
-# --- removal ---------------------------------------------------------------------------------
+# --- the moves that changes are made of -----------------------------------------------------
 
 
-def rb_erase(node: RbNode, root: RbRoot) -> None:
-    """Take *node* out of the tree.
+def put_in_place_of(old: RbNode, new: RbNode | None, root: RbRoot) -> None:
+    """Make *new* the child that *old* is to its parent.
 
-    *At most one child*: that child, if any, takes the place.  A single child is always red,
-    for on its other side the black height is 0; it turns black and pays for what was lost.
-
-    *Two children*: the next larger node has no left child, so it can be taken from where it
-    is, as above, and then takes the place *and the colour* of *node*.
-
-    In both cases one node disappears from some place.  If it was red, no black height
-    changed.  If it was black and left no child there, :func:`_repay_black` is called.
-
-    Cost: O(log n) recolourings, at most three lifts.
-    Kernel: rb_erase(), lib/rbtree.c; __rb_erase_augmented(), include/linux/rbtree_augmented.h
-    (v6.12)
+    Kernel: __rb_change_child(), include/linux/rbtree_augmented.h (v6.12)
     """
-    augment = root.augment
-    if node.left is None or node.right is None:
-        child = node.left if node.right is None else node.right
-        below = node.parent  # where the node went missing
-        lost = node.color
-        _put_in_place_of(node, child, root)
-        if augment is not None and below is not None:
-            augment.propagate(below, None)
-    else:
-        heir = node.right
-        while heir.left is not None:
-            heir = heir.left
-        child, below, lost = _take_heir(node, heir, root)
-    if root.observer is not None:
-        root.observer(f"erased {node}")
-    if child is not None:
-        child.color = BLACK
-        _tell(root, "painted {} black", child)
-    elif lost == BLACK and below is not None:
-        _repay_black(below, root)
-
-
-def _take_heir(
-    node: RbNode, heir: RbNode, root: RbRoot
-) -> tuple[RbNode | None, RbNode | None, int]:
-    """Move *heir*, the next larger node, to the place of *node*.
-
-    Return the child that *heir* left, that child's parent, and the colour that went missing.
-    """
-    child = heir.right
-    lost = heir.color
-    assert node.left is not None
-    if heir is node.right:
-        below = heir
-    else:
-        assert heir.parent is not None
-        below = heir.parent
-        below.left = child
-        if child is not None:
-            child.parent = below
-        heir.right = node.right
-        assert heir.right is not None
-        heir.right.parent = heir
-    heir.left = node.left
-    heir.left.parent = heir
-    heir.color = node.color
-    _put_in_place_of(node, heir, root)
-    augment = root.augment
-    if augment is not None:
-        augment.copy(node, heir)
-        augment.propagate(below, heir)
-        augment.propagate(heir, None)
-    return child, below, lost
-
-
-def _repay_black(parent: RbNode, root: RbRoot) -> None:
-    r"""Restore rule 3 where one side of *parent* lost a black node.
-
-    ``-`` marks the short side; it is on the left in the drawings, and mirrored otherwise.  A
-    letter in brackets has any colour.  There is always a sibling ``S``, for its side was as
-    high as the short one before.
-
-    *Red sibling*: lift it.  The short side gets a black sibling; go on with that::
-
-          P             S
-         / \           / \
-        -   s   -->   p   F
-           / \       / \
-          N   F     -   N
-
-    *Red far nephew*: lift the sibling; it takes the colour of the parent, and both its
-    children are black.  The short side got one black more.  Done::
-
-         (p)           (s)
-         / \           / \
-        -   S   -->   P   F
-           / \       / \
-         (n)  f     - (n)
-
-    *Red near nephew*: lift it twice, which brings it to the top between two black nodes.
-    The short side got one black more.  Done::
-
-         (p)           (n)
-         / \           / \
-        -   S   -->   P   S
-           / \       /     \
-          n   F     -       F
-
-    *No red nephew*: the sibling turns red, so both sides are short by one.  A red parent
-    turns black and pays; under a black one the whole subtree is short, and the question is
-    asked again one level higher.
-
-    Kernel: ____rb_erase_color(), lib/rbtree.c (v6.12)
-    """
-    short: RbNode | None = None
-    while True:
-        on_left = parent.left is short
-        sibling = parent.right if on_left else parent.left
-        assert sibling is not None
-        if sibling.color == RED:
-            _lift(sibling, root)
-            sibling.color = BLACK
-            parent.color = RED
-            _tell(root, "red sibling: painted {} black, {} red", sibling, parent)
-            sibling = parent.right if on_left else parent.left
-            assert sibling is not None
-        near, far = (sibling.left, sibling.right) if on_left else (sibling.right, sibling.left)
-        if far is not None and far.color == RED:
-            _lift(sibling, root)
-            sibling.color, parent.color, far.color = parent.color, BLACK, BLACK
-            _tell(root, "red far nephew: painted {} and {} black", parent, far)
-            return
-        if near is not None and near.color == RED:
-            _lift(near, root)
-            _lift(near, root)
-            near.color, parent.color = parent.color, BLACK
-            _tell(root, "red near nephew: painted {} black", parent)
-            return
-        sibling.color = RED
-        _tell(root, "no red nephew: painted {} red", sibling)
-        if parent.color == RED:
-            parent.color = BLACK
-            _tell(root, "painted {} black", parent)
-            return
-        if parent.parent is None:
-            return
-        short, parent = parent, parent.parent
-
-
-def rb_replace_node(victim: RbNode, new: RbNode, root: RbRoot) -> None:
-    """Let *new*, which has the same key, take the place of *victim*.
-
-    Cost: O(1): nothing is compared and nothing is restructured.
-    Kernel: rb_replace_node(), lib/rbtree.c (v6.12)
-    """
-    new.left = victim.left
-    new.right = victim.right
-    new.color = victim.color
-    if new.left is not None:
-        new.left.parent = new
-    if new.right is not None:
-        new.right.parent = new
-    _put_in_place_of(victim, new, root)
-    if root.observer is not None:
-        root.observer(f"replaced {victim} by {new}")
-
-
-# --- the moves that the above is made of -----------------------------------------------------
-
-
-def _put_in_place_of(old: RbNode, new: RbNode | None, root: RbRoot) -> None:
-    """Make *new* the child that *old* is to its parent."""
     parent = old.parent
     if parent is None:
         root.rb_node = new
@@ -374,8 +211,11 @@ def _put_in_place_of(old: RbNode, new: RbNode | None, root: RbRoot) -> None:
         new.parent = parent
 
 
-def _lift(node: RbNode, root: RbRoot) -> None:
-    """Raise *node* above its parent; see the drawing at the top of this module."""
+def lift(node: RbNode, root: RbRoot) -> None:
+    """Raise *node* above its parent; see the drawing at the top of this module.
+
+    Ours: the kernel writes each rotation out where it happens.
+    """
     parent = node.parent
     assert parent is not None
     above = parent.parent
@@ -401,7 +241,11 @@ def _lift(node: RbNode, root: RbRoot) -> None:
         root.observer(f"rotated {'right' if node.right is parent else 'left'} at {parent}")
 
 
-def _tell(root: RbRoot, text: str, *nodes: RbNode) -> None:
+def tell(root: RbRoot, text: str, *nodes: RbNode) -> None:
+    """Tell the observer of *root*, if it has one.
+
+    Ours.
+    """
     if root.observer is not None:
         root.observer(text.format(*nodes))
 
@@ -517,7 +361,7 @@ def _check_subtree(node: RbNode) -> int:
             f"{child} is the {side} child of {node} but names {child.parent} as its parent",
         )
         ensure(
-            node.color == BLACK or child.color == BLACK,
+            BLACK in (node.color, child.color),
             f"red node {node} has the red {side} child {child}",
         )
         heights.append(_check_subtree(child))

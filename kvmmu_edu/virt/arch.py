@@ -38,7 +38,10 @@ class ArchMemorySlot(Protocol):
 
 
 class Arch(Protocol):
-    """The x86 half of KVM, as the generic half sees it."""
+    """The x86 half of KVM, as the generic half sees it.
+
+    Kernel: include/linux/kvm_host.h (v6.12)
+    """
 
     async def prepare_memory_region(
         self, kvm: "Kvm", old: "MemorySlot | None", new: "MemorySlot | None", change: "Change"
@@ -52,7 +55,7 @@ class Arch(Protocol):
     async def flush_shadow_memslot(self, kvm: "Kvm", slot: "MemorySlot") -> None:
         """Remove every mapping of *slot*, or of everything.
 
-        Kernel: kvm_arch_flush_shadow_memslot(), arch/x86/kvm/x86.c (v6.12)
+        Kernel: kvm_arch_flush_shadow_memslot(), arch/x86/kvm/mmu/mmu.c (v6.12)
         """
         ...
 
@@ -103,7 +106,7 @@ class Arch(Protocol):
     async def flush_shadow_all(self, kvm: "Kvm") -> None:
         """Remove every mapping: the host process is about to go away.
 
-        Kernel: kvm_arch_flush_shadow_all(), arch/x86/kvm/x86.c (v6.12)
+        Kernel: kvm_arch_flush_shadow_all(), arch/x86/kvm/mmu/mmu.c (v6.12)
         """
         ...
 

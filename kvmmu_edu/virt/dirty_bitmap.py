@@ -118,7 +118,10 @@ def dirty_pages(words: Words) -> NDArray[np.int64]:
 
 
 def check(slot: "MemorySlot") -> None:
-    """Raise unless the bitmap of *slot* has the right size and no bit behind the last page."""
+    """Raise unless the bitmap of *slot* has the right size and no bit behind the last page.
+
+    Ours.
+    """
     if slot.dirty_bitmap is None:
         return
     size, wanted = len(slot.dirty_bitmap), 2 * words_for(slot.npages)

@@ -71,8 +71,8 @@ def gfn_to_hva_memslot_prot(slot: "MemorySlot | None", gfn: Gfn) -> tuple[Hva, b
 def gfn_to_hva(kvm: "Kvm", gfn: Gfn) -> Hva:
     """Return the host address of a frame of address space 0 for writing, or an error.
 
-    Kernel: gfn_to_hva(), virt/kvm/kvm_main.c (v6.12)
     Locks: srcu.
+    Kernel: gfn_to_hva(), virt/kvm/kvm_main.c (v6.12)
     """
     return gfn_to_hva_memslot(gfn_to_memslot(kvm, gfn), gfn)
 
@@ -80,7 +80,7 @@ def gfn_to_hva(kvm: "Kvm", gfn: Gfn) -> Hva:
 def vcpu_gfn_to_hva(vcpu: "KvmVcpu", gfn: Gfn) -> Hva:
     """Return the host address of a frame as *vcpu* sees it for writing, or an error.
 
-    Kernel: kvm_vcpu_gfn_to_hva(), virt/kvm/kvm_main.c (v6.12)
     Locks: srcu.
+    Kernel: kvm_vcpu_gfn_to_hva(), virt/kvm/kvm_main.c (v6.12)
     """
     return gfn_to_hva_memslot(vcpu_gfn_to_memslot(vcpu, gfn), gfn)

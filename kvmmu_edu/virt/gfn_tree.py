@@ -11,15 +11,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kvmmu_edu.errors import KernelBug
+from kvmmu_edu.lib.rb_erase import rb_erase, rb_replace_node
 from kvmmu_edu.lib.rbtree import (
     RbNode,
-    rb_erase,
     rb_insert_color,
     rb_last,
     rb_link_node,
     rb_next,
     rb_prev,
-    rb_replace_node,
 )
 from kvmmu_edu.units import Gfn
 
@@ -122,8 +121,8 @@ def _gfn_to_memslot(slots: "Memslots", gfn: Gfn, *, approx: bool = False) -> "Me
     Two readers may store different slots at once; either is right, so test and store need
     not be one atomic step.
 
-    Kernel: __gfn_to_memslot(); ____gfn_to_memslot(), include/linux/kvm_host.h (v6.12)
     Locks: srcu.
+    Kernel: __gfn_to_memslot(); ____gfn_to_memslot(), include/linux/kvm_host.h (v6.12)
     """
     slot = slots.last_used_slot.read_once()
     if slot is not None and 0 <= gfn - slot.base_gfn < slot.npages:
@@ -137,19 +136,10 @@ def _gfn_to_memslot(slots: "Memslots", gfn: Gfn, *, approx: bool = False) -> "Me
 def gfn_to_memslot(kvm: "Kvm", gfn: Gfn) -> "MemorySlot | None":
     """Return the slot of address space 0 that contains *gfn*.
 
-    Kernel: gfn_to_memslot(), virt/kvm/kvm_main.c (v6.12)
     Locks: srcu.
+    Kernel: gfn_to_memslot(), virt/kvm/kvm_main.c (v6.12)
     """
     return _gfn_to_memslot(kvm.memslots[0].rcu_dereference(), gfn)
-
-
-def vcpu_memslots(vcpu: "KvmVcpu") -> "Memslots":
-    """Return the active set of the address space that *vcpu* uses.
-
-    Kernel: kvm_vcpu_memslots(), include/linux/kvm_host.h (v6.12)
-    Locks: srcu.
-    """
-    return vcpu.kvm.memslots[vcpu.memslots_id].rcu_dereference()
 
 
 def vcpu_gfn_to_memslot(vcpu: "KvmVcpu", gfn: Gfn) -> "MemorySlot | None":
@@ -159,8 +149,8 @@ def vcpu_gfn_to_memslot(vcpu: "KvmVcpu", gfn: Gfn) -> "MemorySlot | None":
     slots change, each change invalidates it twice: a slot found in between is not trusted
     afterwards.  On a miss the set's own last used slot is left alone, for other vCPUs.
 
-    Kernel: kvm_vcpu_gfn_to_memslot(), virt/kvm/kvm_main.c (v6.12)
     Locks: srcu.
+    Kernel: kvm_vcpu_gfn_to_memslot(), virt/kvm/kvm_main.c (v6.12)
     """
     slots = vcpu.kvm.memslots[vcpu.memslots_id].rcu_dereference()
     generation = slots.generation.read_once()

@@ -24,8 +24,8 @@ def for_each_memslot_in_hva_range(
     """Yield the slots that touch the host addresses ``[start_hva, last_hva]``, both included.
 
     Cost: O(log n) for each slot.
-    Kernel: kvm_for_each_memslot_in_hva_range, virt/kvm/kvm_main.c (v6.12)
     Locks: srcu or slots_lock.
+    Kernel: kvm_for_each_memslot_in_hva_range, virt/kvm/kvm_main.c (v6.12)
     """
     tree = slots.hva_tree
     node = interval_tree_iter_first(tree, start_hva, last_hva)
@@ -45,6 +45,7 @@ def hva_to_gfn_memslot(hva: Hva, slot: "MemorySlot") -> Gfn:
 def gfns_in_hva_range(slot: "MemorySlot", start_hva: Hva, end_hva: Hva) -> tuple[Gfn, Gfn]:
     """Return the frames ``[start, end)`` of *slot* with a byte in ``[start_hva, end_hva)``.
 
+    Ours: a part of the following.
     Kernel: __kvm_handle_hva_range(), virt/kvm/kvm_main.c (v6.12)
     """
     first = max(start_hva, slot.userspace_addr)

@@ -10,7 +10,7 @@ from kvmmu_edu.sync.cells import Counter, Shared
 from kvmmu_edu.sync.clock import VirtualClock
 from kvmmu_edu.sync.locks import Mutex, RwLock, Spinlock
 from kvmmu_edu.sync.rcu import Rcu
-from kvmmu_edu.sync.task import Scheduler
+from kvmmu_edu.sync.task import Scheduler, Task
 from kvmmu_edu.trace.recorder import Trace
 from kvmmu_edu.units import Gfn
 from kvmmu_edu.virt.memslots import init_memslots
@@ -79,6 +79,9 @@ class Kvm:
         self.mmu_invalidate_seq = Shared("mmu_invalidate_seq", 0)
         self.mmu_invalidate_range_start: Gfn = -1
         self.mmu_invalidate_range_end: Gfn = -1
+
+        # each task writes its own entry
+        self.running_vcpus: dict[Task, KvmVcpu] = {}
 
         # no lock: for lookups by serial, in messages and pictures
         self.slots_by_serial: dict[int, MemorySlot] = {}

@@ -69,9 +69,9 @@ class MemorySlot:
     :ivar dirty_bitmap: words of 64 pages; the second half is scratch space; or None
     :ivar arch: what the x86 half keeps for it
 
-    Kernel: struct kvm_memory_slot, include/linux/kvm_host.h (v6.12)
     Locks: fields change only while no set that readers can see links the slot, but for the
     bits of ``dirty_bitmap`` (atomic) and for ``arch`` (slots_arch_lock).
+    Kernel: struct kvm_memory_slot, include/linux/kvm_host.h (v6.12)
     """
 
     __slots__ = (

@@ -21,6 +21,7 @@ frame (``gfn_tree.py``) and by host address (``hva_tree.py``).
 Kernel: struct kvm_memslots, include/linux/kvm_host.h (v6.12)
 """
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from kvmmu_edu.errors import ensure
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from kvmmu_edu.trace.recorder import Trace
     from kvmmu_edu.virt.kvm import Kvm
+    from kvmmu_edu.virt.vcpu import KvmVcpu
 
 #: the part of a generation that says: the slots are being changed right now
 MEMSLOT_GEN_UPDATE_IN_PROGRESS: Final = 1 << 63
@@ -59,8 +61,8 @@ class Memslots:
     :ivar id_hash: the slots by id
     :ivar node_idx: which links of the slots this set uses, 0 or 1
 
-    Kernel: struct kvm_memslots, include/linux/kvm_host.h (v6.12)
     Locks: while active, read under srcu and not changed; while inactive, slots_lock.
+    Kernel: struct kvm_memslots, include/linux/kvm_host.h (v6.12)
     """
 
     __slots__ = (
@@ -122,7 +124,7 @@ class Memslots:
         """
         by_gfn = self.slots_by_gfn()
         rbtree.check(self.gfn_tree, lambda node: node.owner.base_gfn)
-        for low, high in zip(by_gfn, by_gfn[1:], strict=False):
+        for low, high in pairwise(by_gfn):
             ensure(low.end_gfn <= high.base_gfn, f"{self}: {low} overlaps {high}")
         interval_tree.check(self.hva_tree)
         self.id_hash.check()
@@ -184,6 +186,7 @@ class Memslots:
 def init_memslots(kvm: "Kvm", address_spaces: int) -> None:
     """Give *kvm* two empty sets for each address space; set 0 is active.
 
+    Ours: the kernel does it on the way.
     Kernel: kvm_create_vm(), virt/kvm/kvm_main.c (v6.12)
     """
     sets = [[Memslots(i, j, kvm.trace) for j in (0, 1)] for i in range(address_spaces)]
@@ -202,17 +205,26 @@ def all_memslots(kvm: "Kvm") -> list[list[Memslots]]:
 def memslots(kvm: "Kvm", as_id: int = 0) -> Memslots:
     """Return the active set of an address space.
 
-    Kernel: __kvm_memslots(); kvm_memslots(), include/linux/kvm_host.h (v6.12)
     Locks: srcu or slots_lock: without either the set may be changed under the caller.
+    Kernel: __kvm_memslots(); kvm_memslots(), include/linux/kvm_host.h (v6.12)
     """
     return kvm.memslots[as_id].rcu_dereference()
+
+
+def vcpu_memslots(vcpu: "KvmVcpu") -> "Memslots":
+    """Return the active set of the address space that *vcpu* uses.
+
+    Locks: srcu.
+    Kernel: kvm_vcpu_memslots(), include/linux/kvm_host.h (v6.12)
+    """
+    return vcpu.kvm.memslots[vcpu.memslots_id].rcu_dereference()
 
 
 def get_inactive_memslots(kvm: "Kvm", as_id: int) -> Memslots:
     """Return the set of an address space that no new reader can find.
 
-    Kernel: kvm_get_inactive_memslots(), virt/kvm/kvm_main.c (v6.12)
     Locks: slots_lock.
+    Kernel: kvm_get_inactive_memslots(), virt/kvm/kvm_main.c (v6.12)
     """
     active = memslots(kvm, as_id)
     return all_memslots(kvm)[as_id][active.node_idx ^ 1]
@@ -257,8 +269,8 @@ def replace_memslot(kvm: "Kvm", old: MemorySlot | None, new: MemorySlot | None) 
     host address never changes: an interval tree has no such shortcut.
 
     Cost: O(log n); for the gfn tree alone O(1) where ``base_gfn`` stays.
-    Kernel: kvm_replace_memslot(), virt/kvm/kvm_main.c (v6.12)
     Locks: slots_lock.
+    Kernel: kvm_replace_memslot(), virt/kvm/kvm_main.c (v6.12)
     """
     as_id = memslots_get_as_id(old, new)
     slots = get_inactive_memslots(kvm, as_id)
@@ -297,7 +309,7 @@ def replace_memslot(kvm: "Kvm", old: MemorySlot | None, new: MemorySlot | None) 
 def check(kvm: "Kvm") -> None:
     """Raise unless every set is valid and the two of each address space are equal.
 
-    For use at rest, when no change of slots is under way.
+    Ours: for use at rest, when no change of slots is under way.
 
     :raises InvariantError: names the two sets and what differs
     """
@@ -313,8 +325,7 @@ def check(kvm: "Kvm") -> None:
         active = memslots(kvm, as_id)
         generation = active.generation.read_once()
         ensure(
-            generation < MEMSLOT_GEN_UPDATE_IN_PROGRESS
-            and generation % len(kvm.memslots) == as_id,
+            generation < MEMSLOT_GEN_UPDATE_IN_PROGRESS and generation % len(kvm.memslots) == as_id,
             f"{active} has the generation {generation:#x}, expected {as_id} modulo"
             f" {len(kvm.memslots)} without bit 63",
         )

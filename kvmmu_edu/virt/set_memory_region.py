@@ -100,8 +100,8 @@ async def _set_memory_region(kvm: "Kvm", mem: UserspaceMemoryRegion) -> None:
     :raises KvmError: ``EINVAL``; ``EIO`` when the page count is broken; ``EEXIST`` when the
         range overlaps another slot; ``ENOMEM``
 
-    Kernel: __kvm_set_memory_region(), virt/kvm/kvm_main.c (v6.12)
     Locks: slots_lock.
+    Kernel: __kvm_set_memory_region(), virt/kvm/kvm_main.c (v6.12)
     """
     check_memory_region_flags(mem)
     _check_region(kvm, mem)
@@ -172,7 +172,7 @@ def access_ok(hva: Hva, nbytes: int) -> bool:
 
     Nothing need be mapped there.
 
-    Kernel: access_ok, arch/x86/include/asm/uaccess_64.h (v6.12)
+    Kernel: __kvm_set_memory_region(), virt/kvm/kvm_main.c (v6.12)
     Simplified: four levels of host page tables, so addresses end at 2^47.
     """
     return hva + nbytes <= TASK_SIZE_MAX
@@ -188,9 +188,7 @@ async def _delete(kvm: "Kvm", mem: UserspaceMemoryRegion, old: MemorySlot | None
     await set_memslot(kvm, old, None, Change.DELETE)
 
 
-def _which_change(
-    kvm: "Kvm", mem: UserspaceMemoryRegion, old: MemorySlot | None
-) -> Change | None:
+def _which_change(kvm: "Kvm", mem: UserspaceMemoryRegion, old: MemorySlot | None) -> Change | None:
     """Return which change is wanted, or None if all is as it should be already.
 
     Kernel: __kvm_set_memory_region(), virt/kvm/kvm_main.c (v6.12)

@@ -63,8 +63,8 @@ async def set_memslot(
 
     :raises KvmError: what the x86 half answers, ``ENOMEM`` above all
 
-    Kernel: kvm_set_memslot(), virt/kvm/kvm_main.c (v6.12)
     Locks: slots_lock.
+    Kernel: kvm_set_memslot(), virt/kvm/kvm_main.c (v6.12)
     """
     as_id = memslots_get_as_id(old, new)
     kvm.trace.emit(SetMemslot, as_id, serial_of(old), serial_of(new), int(change))
@@ -115,8 +115,8 @@ async def invalidate_memslot(kvm: "Kvm", old: MemorySlot) -> MemorySlot:
 
     Return the copy.  Only the active set has it; the inactive one keeps *old*.
 
-    Kernel: kvm_invalidate_memslot(), virt/kvm/kvm_main.c (v6.12)
     Locks: slots_lock; slots_arch_lock, which is released and taken again.
+    Kernel: kvm_invalidate_memslot(), virt/kvm/kvm_main.c (v6.12)
     """
     invalid_slot = alloc_memslot(kvm)
     copy_memslot(invalid_slot, old)
@@ -167,9 +167,7 @@ async def move_memslot(
     await activate_memslot(kvm, invalid_slot, new)
 
 
-async def update_flags_memslot(
-    kvm: "Kvm", old: MemorySlot | None, new: MemorySlot | None
-) -> None:
+async def update_flags_memslot(kvm: "Kvm", old: MemorySlot | None, new: MemorySlot | None) -> None:
     """Replace *old* by *new* in both sets; the mappings stay valid all the time.
 
     Kernel: kvm_update_flags_memslot(), virt/kvm/kvm_main.c (v6.12)

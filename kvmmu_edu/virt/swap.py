@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 class InvalidationsOver:
     """The request of a task that waits until no MMU notifier call is under way.
 
-    Kernel: mn_memslots_update_rcuwait, include/linux/kvm_host.h (v6.12)
+    Ours: the kernel sleeps on ``kvm->mn_memslots_update_rcuwait``.
     """
 
     __slots__ = ("kvm",)
@@ -61,8 +61,8 @@ async def swap_active_memslots(kvm: "Kvm", as_id: int) -> None:
     Releases slots_arch_lock halfway: a vCPU inside srcu may be waiting for it, and we are
     about to wait for that vCPU.
 
-    Kernel: kvm_swap_active_memslots(), virt/kvm/kvm_main.c (v6.12)
     Locks: slots_lock; slots_arch_lock, which it releases.
+    Kernel: kvm_swap_active_memslots(), virt/kvm/kvm_main.c (v6.12)
     """
     slots = get_inactive_memslots(kvm, as_id)
     generation = memslots(kvm, as_id).generation.read_once()
@@ -109,8 +109,8 @@ async def _publish(kvm: "Kvm", slots: "Memslots") -> None:
 async def activate_memslot(kvm: "Kvm", old: "MemorySlot | None", new: "MemorySlot | None") -> None:
     """Switch to the set where *new* took the place of *old*, then do the same in the other.
 
-    Kernel: kvm_activate_memslot(), virt/kvm/kvm_main.c (v6.12)
     Locks: slots_lock; slots_arch_lock, which is released.
+    Kernel: kvm_activate_memslot(), virt/kvm/kvm_main.c (v6.12)
     """
     await swap_active_memslots(kvm, memslots_get_as_id(old, new))
     replace_memslot(kvm, old, new)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kvmmu_edu.sync.cells import Shared
 
 if TYPE_CHECKING:
+    from kvmmu_edu.virt.dirty_ring import DirtyRing
     from kvmmu_edu.virt.kvm import Kvm
     from kvmmu_edu.virt.memory_slot import MemorySlot
 
@@ -16,6 +17,7 @@ REQ_TLB_FLUSH = "TLB_FLUSH"
 REQ_MMU_FREE_OBSOLETE_ROOTS = "MMU_FREE_OBSOLETE_ROOTS"
 REQ_TLB_FLUSH_GUEST = "TLB_FLUSH_GUEST"
 REQ_TLB_FLUSH_CURRENT = "TLB_FLUSH_CURRENT"
+REQ_DIRTY_RING_SOFT_FULL = "DIRTY_RING_SOFT_FULL"
 
 OUTSIDE_GUEST_MODE = 0
 IN_GUEST_MODE = 1
@@ -47,5 +49,31 @@ class KvmVcpu:
         # its own task, inside srcu
         self.last_used_slot: MemorySlot | None = None
         self.last_used_slot_gen = -1
+        # its own task, and user space through its mapping; see dirty_ring.py
+        self.dirty_ring: DirtyRing | None = None
         # what the x86 half keeps
         self.arch: Any = None
+
+
+def vcpu_load(vcpu: KvmVcpu) -> None:
+    """Note that the current task runs *vcpu*: at the start of each of its ioctls.
+
+    Kernel: vcpu_load(), virt/kvm/kvm_main.c (v6.12)
+    """
+    vcpu.kvm.running_vcpus[vcpu.kvm.sched.current] = vcpu
+
+
+def vcpu_put(vcpu: KvmVcpu) -> None:
+    """Note that the current task does not run *vcpu* any more.
+
+    Kernel: vcpu_put(), virt/kvm/kvm_main.c (v6.12)
+    """
+    del vcpu.kvm.running_vcpus[vcpu.kvm.sched.current]
+
+
+def get_running_vcpu(kvm: "Kvm") -> KvmVcpu | None:
+    """Return the vCPU that the current task runs, or None.
+
+    Kernel: kvm_get_running_vcpu(), virt/kvm/kvm_main.c (v6.12)
+    """
+    return kvm.running_vcpus.get(kvm.sched.current)

@@ -9,20 +9,19 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from kvmmu_edu.errors import InvariantError
 from kvmmu_edu.lib import rbtree
+from kvmmu_edu.lib.rb_erase import rb_erase, rb_replace_node
 from kvmmu_edu.lib.rbtree import (
     BLACK,
     RED,
     RbNode,
     RbRoot,
     in_order,
-    rb_erase,
     rb_first,
     rb_insert_color,
     rb_last,
     rb_link_node,
     rb_next,
     rb_prev,
-    rb_replace_node,
     shape,
 )
 
