@@ -1,0 +1,61 @@
+// The lanes: a row a step, a column a task, a column a lock; only where tasks take turns.
+
+import { make, write } from "./dom.js";
+
+/** @typedef {import("./history.js").History} History */
+
+const ROWS = 7;
+
+export class Lanes {
+  /** @param {Message} message @param {History} history @param {(step: number) => void} goto */
+  constructor(message, history, goto) {
+    this.message = message;
+    this.history = history;
+    this.tasks = history.tasks;
+    this.locks = [...history.locks.keys()];
+    this.start = 0;
+    this.first = -1;
+    this.size = Math.min(ROWS, message.steps.length);
+    const names = ["step", ...this.tasks, ...this.locks].map(String);
+    const kinds = ["kw-n", ...this.tasks.map(() => "kw-lane"), ...this.locks.map(() => "kw-lock")];
+    const head = make("tr", {}, ...names.map((name, i) => make("th", { scope: "col", class: kinds[i] }, name)));
+    this.rows = Array.from({ length: this.size }, (_, i) => this.#row(kinds, () => goto(this.start + i)));
+    const table = make("table", { "aria-label": "Tasks side by side" }, make("thead", {}, head),
+      make("tbody", {}, ...this.rows.map((row) => row.element)));
+    this.element = make("div", { class: "kw-lanes" }, table);
+  }
+
+  /** @param {number} step */
+  show(step) {
+    const top = Math.max(0, this.message.steps.length - this.size);
+    const margin = 2;
+    this.start = Math.min(top, this.start, Math.max(0, step - margin));
+    this.start = Math.max(this.start, Math.min(top, step - this.size + 1 + margin));
+    if (this.start !== this.first) this.rows.forEach((row, i) => this.#fill(row, this.start + i));
+    this.first = this.start;
+    this.now?.removeAttribute("aria-current");
+    this.now = this.rows[step - this.start]?.element;
+    this.now?.setAttribute("aria-current", "step");
+  }
+
+  /** @param {string[]} kinds @param {() => void} act */
+  #row(kinds, act) {
+    const number = make("button", { type: "button", tabindex: -1 });
+    const cells = kinds.slice(1).map((kind) => make("td", { class: kind }));
+    const element = make("tr", {}, make("td", { class: "kw-n" }, number), ...cells);
+    element.addEventListener("click", act);
+    return { element, number, cells };
+  }
+
+  /** @param {{ number: Element, cells: Element[] }} row @param {number} n */
+  #fill({ number, cells }, n) {
+    const step = /** @type {Step} */ (this.message.steps[n]);
+    const texts = this.tasks.map((task) => (task === step.task ? step.short || step.text : ""));
+    const locks = this.locks.map((name) => {
+      const track = this.history.locks.get(name);
+      return (track && this.history.valueAt(track, n)) || "";
+    });
+    write(number, String(n));
+    [...texts, ...locks].forEach((text, i) => write(/** @type {Element} */ (cells[i]), text));
+  }
+}
