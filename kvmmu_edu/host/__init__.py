@@ -1,1 +1,1 @@
-"""The host process whose memory the guest's memory is."""
+"""The host process whose memory the guest's memory is: what Linux mm knows and KVM asks."""

@@ -1,0 +1,144 @@
+"""Do mappings, entries and frames agree?  And all of it as plain values.
+
+Ours: what the kernel asserts in many places, in one.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kvmmu_edu.errors import ensure
+from kvmmu_edu.host.frames import FIRST_FREE_PFN, is_zero_pfn
+from kvmmu_edu.host.page_table import (
+    ANON_EXCLUSIVE,
+    LARGE_FOLIO,
+    PAGE_PRESENT,
+    PAGE_PROTNONE,
+    PAGE_RW,
+    PMD_SHIFT,
+    PUD_SHIFT,
+    entries_of,
+    pte_pfn,
+)
+from kvmmu_edu.host.vma import VM_READ, VM_SHARED, VM_WRITE, Vma
+from kvmmu_edu.units import PAGE_SHIFT, PAGES_PER_HPAGE, PG_LEVEL_2M, PG_LEVEL_4K, Hva, Level
+
+if TYPE_CHECKING:
+    from kvmmu_edu.host.mm import Mm
+
+
+def check_entries(mm: "Mm") -> None:
+    """Raise unless every entry lies in a mapping that allows what the entry allows."""
+    for number, giga in mm.page_table.gigas.items():
+        _check_huge(mm, number << PUD_SHIFT, 3, giga)
+    for number, block in mm.page_table.blocks.items():
+        hva = number << PMD_SHIFT
+        ensure(mm.page_table.has_pmd(hva), f"block {hva:#x} is mapped but has no table above it")
+        if isinstance(block, int):
+            _check_huge(mm, hva, PG_LEVEL_2M, block)
+            continue
+        left = entries_of(block) != 0
+        for vma in mm.vmas.intersecting(hva, hva + (1 << PMD_SHIFT)):
+            first, last = mm.page_table.indexes(number, vma.start, vma.end)
+            _check_rights(vma, entries_of(block)[first:last])
+            left[first:last] = False
+        where = hva + (int(left.argmax()) << PAGE_SHIFT)
+        ensure(not left.any(), f"the entry at {where:#x} is present but no VMA is there")
+
+
+def _check_huge(mm: "Mm", hva: Hva, level: Level, entry: int) -> None:
+    vma = mm.vmas.lookup(hva)
+    size = PAGES_PER_HPAGE[level] << PAGE_SHIFT
+    ensure(
+        vma is not None and vma.range_in(hva, hva + size),
+        f"the level {level} entry at {hva:#x} is present but not inside a VMA: {vma}",
+    )
+    assert vma is not None
+    ensure(
+        vma.level == level or (vma.is_anonymous() and level == PG_LEVEL_2M),
+        f"the level {level} entry at {hva:#x} is present but {vma} has pages of {vma.level}",
+    )
+    ensure(not entry & LARGE_FOLIO, f"the huge entry at {hva:#x} is marked as a piece of one")
+    _check_rights(vma, np.array([entry], dtype=np.int64))
+
+
+def _check_rights(vma: Vma, entries: NDArray[np.int64]) -> None:
+    there = entries[entries != 0]
+    readable = PAGE_PRESENT if vma.vm_flags & VM_READ else PAGE_PROTNONE
+    rights = there & (PAGE_PRESENT | PAGE_PROTNONE)
+    ensure((rights == readable).all(), f"an entry's present bit differs from the VMA's: {vma}")
+    writable = there[(there & PAGE_RW) != 0]
+    ensure(
+        not len(writable) or vma.vm_flags & VM_WRITE, f"an entry is writable, the VMA not: {vma}"
+    )
+    if not vma.vm_flags & VM_SHARED:
+        ours = ((writable & ANON_EXCLUSIVE) != 0) & (writable >> PAGE_SHIFT >= FIRST_FREE_PFN)
+        ensure(ours.all(), f"an entry is writable but its page is not exclusive: {vma}")
+
+
+def check_frames(mm: "Mm") -> None:
+    """Raise unless each frame that was ever used has exactly one owner or is free."""
+    ranges = [mm.frames.free_ranges(), _private_ranges(mm)]
+    files = {id(vma.file): vma.file for vma in mm.vmas if vma.file is not None}
+    ranges += [_runs(file.pfns()) for file in files.values()]
+    for level, hstate in mm.hstates.items():
+        pool = np.array(sorted(hstate.pool), dtype=np.int64)
+        ranges.append(np.stack((pool, pool + PAGES_PER_HPAGE[level]), axis=1))
+    owned = np.concatenate(ranges)
+    owned = owned[np.argsort(owned[:, 0], kind="stable")]
+    edges = np.concatenate(([FIRST_FREE_PFN], owned[:, 1]))
+    starts = np.concatenate((owned[:, 0], [mm.frames.next_pfn]))
+    wrong = np.flatnonzero(starts != edges)
+    if len(wrong):
+        start, edge = int(starts[wrong[0]]), int(edges[wrong[0]])
+        what = "has no owner and is not free" if start > edge else "has two owners"
+        ensure(None, f"frame {min(start, edge):#x} {what}")
+
+
+def _private_ranges(mm: "Mm") -> NDArray[np.int64]:
+    """Return the frames that private entries map, as rows [first, end); int64[n, 2]."""
+    huge = [(pte_pfn(e), PAGES_PER_HPAGE[3]) for e in mm.page_table.gigas.values()]
+    small = [np.zeros(0, dtype=np.int64)]
+    shared = [vma for vma in mm.vmas if vma.file is not None]
+    for number, block in mm.page_table.blocks.items():
+        if isinstance(block, int):
+            huge.append((pte_pfn(block), PAGES_PER_HPAGE[PG_LEVEL_2M]))
+            continue
+        entries = entries_of(block).copy()
+        for vma in shared:
+            first, last = mm.page_table.indexes(number, vma.start, vma.end)
+            entries[first : max(first, last)] = 0
+        pfns = entries >> PAGE_SHIFT
+        small.append(pfns[pfns >= FIRST_FREE_PFN])
+    rows = [(pfn, pfn + npages) for pfn, npages in huge if not is_zero_pfn(pfn)]
+    return np.concatenate(
+        (np.array(rows, dtype=np.int64).reshape(-1, 2), _runs(np.concatenate(small)))
+    )
+
+
+def _runs(pfns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return frames as rows [first, end) of those that follow one another; int64[n, 2]."""
+    pfns = np.sort(pfns)
+    breaks = np.flatnonzero(np.diff(pfns) != 1) + 1
+    firsts = np.concatenate((pfns[:1], pfns[breaks]))
+    ends = np.concatenate((pfns[breaks - 1], pfns[-1:])) + 1
+    return np.stack((firsts, ends), axis=1)
+
+
+def snapshot(mm: "Mm") -> dict[str, Any]:
+    """Return all state of the process's memory as plain values."""
+    names = {PG_LEVEL_4K: "4K", PG_LEVEL_2M: "2M", 3: "1G"}
+    return {
+        "vmas": [(v.start, v.end, v.vm_flags, v.name, v.pgoff, v.anon_vma) for v in mm.vmas],
+        "entries": [(hva, names[level], e) for hva, level, e in mm.page_table.mappings()],
+        "tables": sorted(n for n, b in mm.page_table.blocks.items() if not isinstance(b, int)),
+        "pmd_pages": sorted(mm.page_table.pmd_pages),
+        "contents": {pfn: dict(words) for pfn, words in sorted(mm.frames.contents.words.items())},
+        "free": mm.frames.free_ranges().tolist(),
+        "next_pfn": mm.frames.next_pfn,
+        "pools": {
+            names[level]: (h.nr_huge_pages, h.free_huge_pages, h.resv_huge_pages)
+            for level, h in mm.hstates.items()
+        },
+    }
