@@ -22,8 +22,8 @@ The keys stay in order::
 
 The tree does not know keys.  Who uses it descends by itself, links a leaf with
 :func:`rb_link_node` and calls :func:`rb_insert_color`, as in the kernel: so a search compares
-what it likes, without a callback.  ``rb_erase.py`` has the way out.  Nodes are embedded in what they order; ``owner`` leads
-back, where the kernel writes ``container_of``.
+what it likes, without a callback.  ``rb_erase.py`` has the way out.  Nodes are embedded in
+what they order; ``owner`` leads back, where the kernel writes ``container_of``.
 
 A tree can carry a value about each subtree (see :class:`Augment` and ``interval_tree.py``),
 and an ``observer`` that is told every elementary change.

@@ -142,6 +142,15 @@ def gfn_to_memslot(kvm: "Kvm", gfn: Gfn) -> "MemorySlot | None":
     return _gfn_to_memslot(kvm.memslots[0].rcu_dereference(), gfn)
 
 
+def vcpu_memslots(vcpu: "KvmVcpu") -> "Memslots":
+    """Return the active set of the address space that *vcpu* uses.
+
+    Locks: srcu.
+    Kernel: kvm_vcpu_memslots(), include/linux/kvm_host.h (v6.12)
+    """
+    return vcpu.kvm.memslots[vcpu.memslots_id].rcu_dereference()
+
+
 def vcpu_gfn_to_memslot(vcpu: "KvmVcpu", gfn: Gfn) -> "MemorySlot | None":
     """Return the slot that contains *gfn*, trying the one that *vcpu* used last.
 

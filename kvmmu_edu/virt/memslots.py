@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
     from kvmmu_edu.trace.recorder import Trace
     from kvmmu_edu.virt.kvm import Kvm
-    from kvmmu_edu.virt.vcpu import KvmVcpu
 
 #: the part of a generation that says: the slots are being changed right now
 MEMSLOT_GEN_UPDATE_IN_PROGRESS: Final = 1 << 63
@@ -209,15 +208,6 @@ def memslots(kvm: "Kvm", as_id: int = 0) -> Memslots:
     Kernel: __kvm_memslots(); kvm_memslots(), include/linux/kvm_host.h (v6.12)
     """
     return kvm.memslots[as_id].rcu_dereference()
-
-
-def vcpu_memslots(vcpu: "KvmVcpu") -> "Memslots":
-    """Return the active set of the address space that *vcpu* uses.
-
-    Locks: srcu.
-    Kernel: kvm_vcpu_memslots(), include/linux/kvm_host.h (v6.12)
-    """
-    return vcpu.kvm.memslots[vcpu.memslots_id].rcu_dereference()
 
 
 def get_inactive_memslots(kvm: "Kvm", as_id: int) -> Memslots:
