@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from kvmmu_edu import checks
 from kvmmu_edu.choices import Choices, ModuleParams
 from kvmmu_edu.errors import KvmError, UsageError
-from kvmmu_edu.host.mm import Mm
+from kvmmu_edu.host.mm import Mm, ThpMode
 from kvmmu_edu.host_process import HostProcess
 from kvmmu_edu.sync.task import Coro, Scheduler
 from kvmmu_edu.trace.events import OperationBegin, OperationEnd
@@ -75,7 +75,7 @@ class Vm:
         params: ModuleParams | None = None,
         trace: Trace | str = "none",
         grain: int = DEFAULT_GRAIN,
-        thp: str = "madvise",
+        thp: ThpMode = "madvise",
         hugepages2m: int = 0,
         hugepages1g: int = 0,
         tlb_empty_at_entry: bool = False,
@@ -92,6 +92,7 @@ class Vm:
             hugepages2m=hugepages2m,
             hugepages1g=hugepages1g,
             kernel=choices.kernel,
+            sched=sched,
         )
         self.kvm = Kvm(mm, choices, params, sched, self.trace)
         self.kvm.arch = X86()

@@ -18,7 +18,11 @@ from kvmmu_edu.x86.mmu import (
 from kvmmu_edu.x86.mmu_state import X86_QUIRK_SLOT_ZAP_ALL, mmu_of
 from kvmmu_edu.x86.slot_arch import SlotArch, arch_of
 from kvmmu_edu.x86.tdp_dirty import tdp_mmu_age_gfn_range, tdp_mmu_test_age_gfn
-from kvmmu_edu.x86.tdp_zap import tdp_mmu_unmap_gfn_range, tdp_mmu_zap_invalidated_roots
+from kvmmu_edu.x86.tdp_zap import (
+    tdp_mmu_unmap_gfn_range,
+    tdp_mmu_zap_all,
+    tdp_mmu_zap_invalidated_roots,
+)
 
 if TYPE_CHECKING:
     from kvmmu_edu.units import Gfn
@@ -95,12 +99,29 @@ class X86:
         """
         await mmu_invalidate_mmio_sptes(kvm, generation)
 
-    def free_memslot(self, kvm: "Kvm", slot: "MemorySlot") -> None:
+    def free_memslot(self, kvm: "Kvm", slot: "MemorySlot") -> None:  # noqa: ARG002 - the protocol's
         """Free the arrays of a slot.
 
         Kernel: kvm_arch_free_memslot(), arch/x86/kvm/x86.c (v6.12)
         """
         slot.arch = None
+
+    async def flush_shadow_all(self, kvm: "Kvm") -> None:
+        """Remove every mapping: the host process is about to go away.
+
+        Locks: takes mmu_lock for writing.
+        Kernel: kvm_arch_flush_shadow_all(), arch/x86/kvm/mmu/mmu.c; kvm_mmu_zap_all(),
+            arch/x86/kvm/mmu/mmu.c (v6.12)
+        """
+        async with kvm.mmu_lock.write:
+            await tdp_mmu_zap_all(mmu_of(kvm))
+
+    async def sync_dirty_log(self, kvm: "Kvm", slot: "MemorySlot") -> None:
+        """Do nothing: no CPU logs writes by itself.
+
+        Kernel: kvm_arch_sync_dirty_log(), arch/x86/kvm/x86.c (v6.12)
+        Simplified: the modelled CPU has no page-modification logging.
+        """
 
     async def unmap_gfn_range(self, kvm: "Kvm", gfn_range: GfnRange) -> bool:
         """Zap the pages of a range; return whether a flush is owed.

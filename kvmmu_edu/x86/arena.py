@@ -62,9 +62,9 @@ class Arena:
         self._make_views()
 
     def _make_views(self) -> None:
-        self.words = memoryview(self.spt.reshape(-1)).cast("B").cast("Q")
-        self.roles = memoryview(self.role)
-        self.gfns = memoryview(self.gfn)
+        self.words = self.spt.reshape(-1).data.cast("B").cast("Q")
+        self.roles = self.role.data
+        self.gfns = self.gfn.data
 
     def _grow(self) -> None:
         old = self.__dict__.copy()

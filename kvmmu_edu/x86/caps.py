@@ -8,6 +8,11 @@ Simplified: only what concerns memory.
 from typing import TYPE_CHECKING, Final
 
 from kvmmu_edu.errors import KvmError
+from kvmmu_edu.virt.enable_cap import (
+    CAP_DIRTY_LOG_RING,
+    CAP_MANUAL_DIRTY_LOG_PROTECT2,
+    vm_ioctl_enable_cap_generic,
+)
 from kvmmu_edu.virt.kvm import ADDRESS_SPACE_NUM
 from kvmmu_edu.virt.memory_slot import USER_MEM_SLOTS
 from kvmmu_edu.x86.mmu_state import mmu_of
@@ -20,8 +25,6 @@ CAP_SYNC_MMU: Final = 16
 CAP_READONLY_MEM: Final = 81
 CAP_DISABLE_QUIRKS: Final = 116
 CAP_MULTI_ADDRESS_SPACE: Final = 118
-CAP_MANUAL_DIRTY_LOG_PROTECT2: Final = 168
-CAP_DIRTY_LOG_RING: Final = 192
 CAP_DISABLE_QUIRKS2: Final = 213
 CAP_VM_DISABLE_NX_HUGE_PAGES: Final = 220
 CAP_PRE_FAULT_MEMORY: Final = 236
@@ -34,8 +37,8 @@ _DIRTY_LOG_MANUAL_CAPS: Final = 3
 def check_extension(kvm: "Kvm", cap: int) -> int:
     """Return what KVM says of a capability: 0 for no, else 1 or a number.
 
-    Kernel: kvm_vm_ioctl_check_extension(), arch/x86/kvm/x86.c; kvm_vm_ioctl_check_extension_generic(),
-        virt/kvm/kvm_main.c (v6.12)
+    Kernel: kvm_vm_ioctl_check_extension(), arch/x86/kvm/x86.c;
+        kvm_vm_ioctl_check_extension_generic(), virt/kvm/kvm_main.c (v6.12)
     """
     new = not kvm.choices.is_6_1
     answers = {
@@ -60,27 +63,15 @@ async def vm_ioctl_enable_cap(kvm: "Kvm", cap: int, args: tuple[int, ...]) -> in
     Kernel: kvm_vm_ioctl_enable_cap(), arch/x86/kvm/x86.c; kvm_vm_ioctl_enable_cap_generic(),
         virt/kvm/kvm_main.c (v6.12)
     """
-    value = args[0] if args else 0
-    if cap == CAP_MANUAL_DIRTY_LOG_PROTECT2:
-        _enable_manual_dirty_log_protect(kvm, value, args[1:])
-    elif cap in (CAP_DISABLE_QUIRKS, CAP_DISABLE_QUIRKS2):
-        _disable_quirks(kvm, cap, value)
+    if await vm_ioctl_enable_cap_generic(kvm, cap, args):
+        return 0
+    if cap in {CAP_DISABLE_QUIRKS, CAP_DISABLE_QUIRKS2}:
+        _disable_quirks(kvm, cap, args[0] if args else 0)
     elif cap == CAP_VM_DISABLE_NX_HUGE_PAGES:
         await _disable_nx_huge_pages(kvm, args)
     else:
         raise KvmError("EINVAL", f"capability {cap} cannot be switched on")
     return 0
-
-
-def _enable_manual_dirty_log_protect(kvm: "Kvm", value: int, rest: tuple[int, ...]) -> None:
-    """Let CLEAR rather than GET protect pages; bit 1 makes every page dirty at first.
-
-    Kernel: KVM_DIRTY_LOG_INITIALLY_SET, include/uapi/linux/kvm.h (v6.12)
-    """
-    allowed = _DIRTY_LOG_MANUAL_CAPS if value & 1 else 1
-    if value & ~allowed or any(rest):
-        raise KvmError("EINVAL", f"manual protect takes 0, 1 or 3, not {value}")
-    kvm.manual_dirty_log_protect = value
 
 
 def _disable_quirks(kvm: "Kvm", cap: int, value: int) -> None:

@@ -14,6 +14,7 @@ from kvmmu_edu.trace.events import Cause
 from kvmmu_edu.units import PAGES_PER_HPAGE, SPTE_ENT_PER_PAGE, Gpa, Level, Pfn
 from kvmmu_edu.x86.arena import table_of
 from kvmmu_edu.x86.guest import Access, Guest
+from kvmmu_edu.x86.mmu_page import role_as_id
 from kvmmu_edu.x86.mmu_state import MmuState
 from kvmmu_edu.x86.page_fault import (
     PFERR_FETCH_MASK,
@@ -31,6 +32,7 @@ from kvmmu_edu.x86.spte import (
     is_mmio_spte,
 )
 from kvmmu_edu.x86.spte_gate import change_quietly
+from kvmmu_edu.x86.tdp_iter import Span
 from kvmmu_edu.x86.tlb import Tlb
 
 if TYPE_CHECKING:
@@ -148,16 +150,9 @@ class Cpu:
         if wanted & PFERR_WRITE_MASK:
             used |= mmu.fmt.shadow_dirty_mask
         if used != spte:
-            change_quietly(
-                mmu,
-                level,
-                table,
-                index,
-                gfn & -PAGES_PER_HPAGE[level],
-                old=spte,
-                new=used,
-                cause=Cause.CPU,
-            )
+            base = gfn & -PAGES_PER_HPAGE[level]
+            span = Span(table, index, base, level, role_as_id(mmu.arena.roles[table]))
+            change_quietly(mmu, span, old=spte, new=used, cause=Cause.CPU)
         self.tlb.insert(gfn, level, used)
         return _frame(used, level, gfn)
 

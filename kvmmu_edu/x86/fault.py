@@ -23,7 +23,10 @@ from kvmmu_edu.virt.memory_slot import (
     MEMSLOT_INVALID,
     slot_dirty_track_enabled,
 )
-from kvmmu_edu.virt.mmu_notifier import mmu_invalidate_retry_gfn, mmu_invalidate_retry_gfn_unsafe
+from kvmmu_edu.virt.mmu_invalidate import (
+    mmu_invalidate_retry_gfn,
+    mmu_invalidate_retry_gfn_unsafe,
+)
 from kvmmu_edu.x86.mmu_page import role_is_invalid
 from kvmmu_edu.x86.mmu_state import MmuState, mmu_of
 from kvmmu_edu.x86.nx_huge_pages import is_nx_huge_page_enabled
@@ -234,7 +237,8 @@ def _with_write_access(mmu: MmuState, fault: PageFault, it: TdpIter, spte: int) 
     """
     if not is_mmu_writable_spte(spte, mmu.fmt):
         return spte
-    if it.level > PG_LEVEL_4K and slot_dirty_track_enabled(fault.slot):
+    logged = fault.slot is not None and slot_dirty_track_enabled(fault.slot)
+    if it.level > PG_LEVEL_4K and logged:
         return spte
     return spte | PT_WRITABLE_MASK
 
@@ -248,7 +252,7 @@ def fast_pf_fix_direct_spte(mmu: MmuState, fault: PageFault, it: TdpIter, new: i
     assert isinstance(old, int)
     if mmu.arena.read(table, index) != old:  # type: ignore[arg-type]
         return False
-    change_quietly(mmu, it.level, table, index, it.gfn, old=old, new=new, cause=Cause.FAST_FAULT)
+    change_quietly(mmu, it, old=old, new=new, cause=Cause.FAST_FAULT)
     if is_writable_pte(new) and not is_writable_pte(old):
         mark_page_dirty_in_slot(mmu.kvm, fault.slot, fault.gfn)
     return True
@@ -295,7 +299,7 @@ def check_mmio_spte(vcpu: "KvmVcpu", spte: int) -> bool:
     generation = vcpu_memslots(vcpu).generation.read_once()
     if generation & _GEN_UPDATE_IN_PROGRESS:
         return False
-    return get_mmio_spte_generation(spte) == generation & MMIO_SPTE_GEN_MASK
+    return bool(get_mmio_spte_generation(spte) == generation & MMIO_SPTE_GEN_MASK)
 
 
 def vcpu_cache_mmio_info(vcpu: "KvmVcpu", gfn: int) -> None:
@@ -315,4 +319,4 @@ def vcpu_match_mmio_gpa(vcpu: "KvmVcpu", gpa: Gpa) -> bool:
     """
     if vcpu.arch.mmio_gfn != gpa >> 12 or not vcpu.arch.mmio_gfn:
         return False
-    return vcpu.arch.mmio_gen == vcpu_memslots(vcpu).generation.read_once()
+    return bool(vcpu.arch.mmio_gen == vcpu_memslots(vcpu).generation.read_once())

@@ -53,8 +53,8 @@ def make_spte(
     slot: "MemorySlot",
     gfn: Gfn,
     pfn: Pfn,
-    old_spte: int,
     *,
+    old_spte: int,
     prefetch: bool,
     host_writable: bool,
 ) -> NewSpte:

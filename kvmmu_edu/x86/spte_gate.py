@@ -14,6 +14,7 @@ nothing                fast page fault, the CPU's A/D bits: :func:`change_quietl
 Kernel: arch/x86/kvm/mmu/tdp_mmu.c, arch/x86/kvm/mmu/tdp_iter.h (v6.12)
 """
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,14 @@ from kvmmu_edu.trace.events import (
     Sptes,
     Tables,
 )
-from kvmmu_edu.units import PAGES_PER_HPAGE, SPTE_ENT_PER_PAGE, Gfn, Level
+from kvmmu_edu.units import PAGES_PER_HPAGE, SPTE_ENT_PER_PAGE, Level
 from kvmmu_edu.virt.requests import flush_remote_tlbs_range
 from kvmmu_edu.x86.arena import table_of, tables_of
 from kvmmu_edu.x86.mmu_page import role_as_id, role_level
 from kvmmu_edu.x86.mmu_state import MmuState
 from kvmmu_edu.x86.nx_huge_pages import untrack_possible_nx_huge_page
 from kvmmu_edu.x86.spte import (
+    SPTE_MMU_PRESENT_MASK,
     is_frozen_spte,
     is_mmio_spte,
     is_shadow_present_leaf,
@@ -43,7 +45,7 @@ from kvmmu_edu.x86.spte import (
     is_shadow_present_table,
     spte_to_pfn,
 )
-from kvmmu_edu.x86.tdp_iter import TdpIter
+from kvmmu_edu.x86.tdp_iter import Span, TdpIter
 
 
 def count(flags: Any) -> int:
@@ -56,21 +58,14 @@ def count(flags: Any) -> int:
 
 def _store(mmu: MmuState, table: Tables, index: int | slice, new: Sptes) -> None:
     if isinstance(table, int) and isinstance(index, int):
-        mmu.arena.words[table * SPTE_ENT_PER_PAGE + index] = new  # type: ignore[call-overload]
+        assert isinstance(new, int)
+        mmu.arena.words[table * SPTE_ENT_PER_PAGE + index] = new
     else:
         mmu.arena.spt[table, index] = new
 
 
 def change_quietly(
-    mmu: MmuState,
-    level: Level,
-    table: Tables,
-    index: int | slice,
-    gfn: Gfn,
-    *,
-    old: Sptes,
-    new: Sptes,
-    cause: Cause,
+    mmu: MmuState, span: Span | TdpIter, *, old: Sptes, new: Sptes, cause: Cause
 ) -> None:
     """Store without the bookkeeping of :func:`handle_changed_spte`.
 
@@ -79,10 +74,19 @@ def change_quietly(
 
     Kernel: __kvm_tdp_mmu_write_spte(), arch/x86/kvm/mmu/tdp_iter.h (v6.12)
     """
-    _store(mmu, table, index, new)
-    first = table if isinstance(table, int) else int(table[0])
-    as_id = role_as_id(mmu.arena.roles[first])
-    mmu.kvm.trace.emit(SpteChanged, as_id, level, gfn, table, index, old, new, cause, 0)
+    _store(mmu, span.table, span.index, new)
+    mmu.kvm.trace.emit(
+        SpteChanged,
+        span.as_id,
+        span.level,
+        span.gfn,
+        span.table,
+        span.index,
+        old,
+        new,
+        cause,
+        0,
+    )
 
 
 async def tdp_mmu_set_spte_atomic(mmu: MmuState, it: TdpIter, new: Sptes, cause: Cause) -> bool:
@@ -95,9 +99,7 @@ async def tdp_mmu_set_spte_atomic(mmu: MmuState, it: TdpIter, new: Sptes, cause:
     """
     if not _cmpxchg(mmu, it, new):
         return False
-    await handle_changed_spte(
-        mmu, it.as_id, it.gfn, it.table, it.index, it.old_spte, new, it.level, cause, shared=True
-    )
+    await handle_changed_spte(mmu, it, it.old_spte, new, cause, shared=True)
     return True
 
 
@@ -122,9 +124,7 @@ async def tdp_mmu_iter_set_spte(mmu: MmuState, it: TdpIter, new: Sptes, cause: C
     """
     it.refresh()
     _store(mmu, it.table, it.index, new)
-    await handle_changed_spte(
-        mmu, it.as_id, it.gfn, it.table, it.index, it.old_spte, new, it.level, cause, shared=False
-    )
+    await handle_changed_spte(mmu, it, it.old_spte, new, cause, shared=False)
 
 
 async def tdp_mmu_zap_spte_atomic(mmu: MmuState, it: TdpIter) -> bool:
@@ -138,113 +138,83 @@ async def tdp_mmu_zap_spte_atomic(mmu: MmuState, it: TdpIter) -> bool:
     Kernel: tdp_mmu_zap_spte_atomic(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
     In v6.1: the subtree is taken apart before the flush, while the entry is frozen.
     """
-    fmt, table, index = mmu.fmt, it.table, it.index
-    ensure(isinstance(table, int) and isinstance(index, int), "a zap that flushes takes one entry")
-    assert isinstance(table, int)
-    assert isinstance(index, int)
-    old = int(it.old_spte)  # type: ignore[arg-type]
-    await mmu.kvm.sched.checkpoint("spte", table, index)
+    frozen, empty = mmu.fmt.FROZEN_SPTE, mmu.fmt.SHADOW_NONPRESENT_VALUE
+    old = it.old_spte
+    await mmu.kvm.sched.checkpoint("spte", it.table, it.index)
     if mmu.kvm.choices.is_6_1:
-        if not await tdp_mmu_set_spte_atomic(mmu, it, fmt.FROZEN_SPTE, Cause.ZAP):
+        if not await tdp_mmu_set_spte_atomic(mmu, it, frozen, Cause.ZAP):
             return False
-        await _flush_gfn(mmu, it)
-        change_quietly(
-            mmu,
-            it.level,
-            table,
-            index,
-            it.gfn,
-            old=fmt.FROZEN_SPTE,
-            new=fmt.SHADOW_NONPRESENT_VALUE,
-            cause=Cause.THAW,
-        )
+        await _flush_frozen(mmu, it)
+        change_quietly(mmu, it, old=frozen, new=empty, cause=Cause.THAW)
         return True
-    if mmu.arena.read(table, index) != old:
-        it.refresh()
+    it.refresh()
+    if not isinstance(old, int) or it.old_spte != old:
         return False
-    change_quietly(
-        mmu, it.level, table, index, it.gfn, old=old, new=fmt.FROZEN_SPTE, cause=Cause.ZAP_FREEZE
-    )
-    await _flush_gfn(mmu, it)
-    new = fmt.SHADOW_NONPRESENT_VALUE
-    change_quietly(
-        mmu, it.level, table, index, it.gfn, old=fmt.FROZEN_SPTE, new=new, cause=Cause.THAW
-    )
+    change_quietly(mmu, it, old=old, new=frozen, cause=Cause.ZAP_FREEZE)
+    await _flush_frozen(mmu, it)
+    change_quietly(mmu, it, old=frozen, new=empty, cause=Cause.THAW)
     leaves = -count(is_shadow_present_leaf(old, it.level))
-    mmu.kvm.trace.emit(
-        FrozenSpteHandled, it.as_id, it.level, it.gfn, table, index, old, new, leaves
-    )
+    where = (it.as_id, it.level, it.gfn, it.table, it.index)
+    mmu.kvm.trace.emit(FrozenSpteHandled, *where, old, empty, leaves)
     if is_shadow_present_table(old, it.level):
         await handle_removed_pt(mmu, table_of(old), shared=True)
     return True
 
 
-async def _flush_gfn(mmu: MmuState, it: TdpIter) -> None:
+async def _flush_frozen(mmu: MmuState, it: TdpIter) -> None:
     flush_remote_tlbs_range(mmu.kvm, it.gfn, PAGES_PER_HPAGE[it.level], "tdp_mmu_zap_spte_atomic")
     await mmu.kvm.sched.checkpoint("tlb")
 
 
 async def handle_changed_spte(
-    mmu: MmuState,
-    as_id: int,
-    gfn: Gfn,
-    table: Tables,
-    index: int | slice,
-    old: Sptes,
-    new: Sptes,
-    level: Level,
-    cause: Cause,
-    *,
-    shared: bool,
+    mmu: MmuState, span: Span | TdpIter, old: Sptes, new: Sptes, cause: Cause, *, shared: bool
 ) -> None:
     """Do the bookkeeping that a change of entries owes, and tell the trace.
 
     Counts mapped pages, and takes apart the tables that an entry no longer points to.
 
-    :param gfn: first frame of the span
+    :param old: what the entries held; *new*: what they hold now, or one value for all
     :param shared: whether mmu_lock is held for reading, so that others may change the entries
         of a removed table at the same time
     :raises KernelBug: a page would be replaced by another page without a zap between
     Locks: mmu_lock.
     Kernel: handle_changed_spte(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
-    In v6.1: __handle_changed_spte() did the work; the dirty bitmap was marked here as well.
+    In v6.1: __handle_changed_spte() did the work; with mmu_lock held for writing, the dirty
+        bitmap was marked here as well.
     Simplified: no reporting of dirty and accessed pages to the host; host pages here have no
         such flags.
     """
+    level = span.level
     was_leaf = is_shadow_present_leaf(old, level)
     is_leaf = is_shadow_present_leaf(new, level)
-    _check_change(mmu, gfn, level, old, new, was_leaf, is_leaf)
-    leaves = count(is_leaf)
-    if isinstance(is_leaf, bool) and not isinstance(was_leaf, bool) and is_leaf:
-        leaves = was_leaf.size
-    leaves -= count(was_leaf)
-    mmu.kvm.trace.emit(SpteChanged, as_id, level, gfn, table, index, old, new, cause, leaves)
-    gone = is_shadow_present_table(old, level)
-    if level > 1 and count(gone):
-        await _handle_removed_tables(mmu, old, new, level, gone, shared=shared)
+    _check_change(mmu, span, old, new, was_leaf & is_leaf)
+    leaves = count(is_leaf) - count(was_leaf)
+    where = (span.as_id, level, span.gfn, span.table, span.index)
+    mmu.kvm.trace.emit(SpteChanged, *where, old, new, cause, leaves)
+    if level > 1:
+        gone = is_shadow_present_table(old, level)
+        if count(gone):
+            await _handle_removed_tables(mmu, old, new, level, gone, shared=shared)
 
 
 def _check_change(
-    mmu: MmuState, gfn: Gfn, level: Level, old: Sptes, new: Sptes, was_leaf: Any, is_leaf: Any
+    mmu: MmuState, span: Span | TdpIter, old: Sptes, new: Sptes, stays_leaf: Any
 ) -> None:
-    both = was_leaf & is_leaf
-    if count(both) and count(both & (spte_to_pfn(old) != spte_to_pfn(new))):
+    if count(stays_leaf) and count(stays_leaf & (spte_to_pfn(old) != spte_to_pfn(new))):
         msg = (
-            f"a present leaf at gfn {gfn:#x} level {level} is replaced by a leaf of another pfn "
-            f"without a zap between: {old:#x} -> {new:#x}"
+            f"a present leaf at gfn {span.gfn:#x} level {span.level} is replaced by a leaf of "
+            f"another pfn without a zap between: {old} -> {new}"
         )
         raise KernelBug(msg)
-    if isinstance(old, int) and isinstance(new, int):
-        fmt = mmu.fmt
-        idle = not is_shadow_present_pte(old) and not is_shadow_present_pte(new)
-        ensure(
-            not idle
-            or old == new
-            or is_mmio_spte(old, fmt)
-            or is_mmio_spte(new, fmt)
-            or is_frozen_spte(new, fmt),
-            f"gfn {gfn:#x} level {level}: an empty entry {old:#x} became another, {new:#x}",
-        )
+    if not isinstance(old, int) or not isinstance(new, int):
+        return
+    if (old | new) & SPTE_MMU_PRESENT_MASK or old == new:
+        return
+    fmt = mmu.fmt
+    ensure(
+        is_mmio_spte(old, fmt) or is_mmio_spte(new, fmt) or is_frozen_spte(new, fmt),
+        f"gfn {span.gfn:#x} level {span.level}: an empty entry {old:#x} became another, {new:#x}",
+    )
 
 
 async def _handle_removed_tables(
@@ -273,69 +243,39 @@ async def handle_removed_pt(mmu: MmuState, tables: Tables, *, shared: bool) -> N
     Locks: mmu_lock.  The tables themselves are ours alone: this task unlinked them.
     Kernel: handle_removed_pt(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
     """
-    arena, fmt, trace = mmu.arena, mmu.fmt, mmu.kvm.trace
+    arena, trace = mmu.arena, mmu.kvm.trace
     first = tables if isinstance(tables, int) else int(tables[0])
     role, gfn = arena.roles[first], arena.gfns[first]
     level, as_id = role_level(role), role_as_id(role)
     trace.emit(PrepareZapPage, tables, as_id, gfn, level, role)
     await tdp_mmu_unlink_sp(mmu, tables)
-    old = arena.spt[tables].copy()
-    doomed = old != fmt.FROZEN_SPTE if shared else is_shadow_present_pte(old)
     if isinstance(tables, int):
-        await _freeze_in_order(mmu, tables, level, gfn, old, doomed, as_id, shared=shared)
-    elif doomed.any():
-        new = np.where(doomed, np.uint64(fmt.FROZEN_SPTE), old)
-        _store(mmu, tables, slice(0, SPTE_ENT_PER_PAGE), new)
-        await handle_changed_spte(
-            mmu,
-            as_id,
-            gfn,
-            tables,
-            slice(0, SPTE_ENT_PER_PAGE),
-            old,
-            new,
-            level,
-            Cause.FREEZE,
-            shared=shared,
-        )
+        for columns in _freezing_order(mmu, tables, level):
+            part_gfn = gfn + columns.start * PAGES_PER_HPAGE[level]
+            await _freeze(mmu, Span(tables, columns, part_gfn, level, as_id), shared=shared)
+    else:
+        everything = slice(0, SPTE_ENT_PER_PAGE)
+        await _freeze(mmu, Span(tables, everything, gfn, level, as_id), shared=shared)
     trace.emit(RcuCallbackQueued, tables)
     mmu.kvm.rcu.call(lambda: tdp_mmu_free_sp_rcu_callback(mmu, tables))
 
 
-async def _freeze_in_order(
-    mmu: MmuState,
-    table: int,
-    level: Level,
-    gfn: Gfn,
-    old: Any,
-    doomed: Any,
-    as_id: int,
-    *,
-    shared: bool,
-) -> None:
-    """Freeze the entries of one table; where they lead to tables, one after the other."""
-    frozen = np.uint64(mmu.fmt.FROZEN_SPTE)
-    alone = np.flatnonzero(is_shadow_present_table(old, level)) if level > 1 else ()
-    at = 0
-    for stop in (*(int(i) for i in alone), SPTE_ENT_PER_PAGE):
-        for part in ((at, stop), (stop, min(stop + 1, SPTE_ENT_PER_PAGE))):
-            span = slice(*part)
-            if part[0] < part[1] and doomed[span].any():
-                new = np.where(doomed[span], frozen, old[span])
-                _store(mmu, table, span, new)
-                await handle_changed_spte(
-                    mmu,
-                    as_id,
-                    gfn + part[0] * PAGES_PER_HPAGE[level],
-                    table,
-                    span,
-                    old[span],
-                    new,
-                    level,
-                    Cause.FREEZE,
-                    shared=shared,
-                )
-        at = stop + 1
+def _freezing_order(mmu: MmuState, table: int, level: Level) -> list[slice]:
+    """Return the columns of a table in groups: each entry that leads to a table is alone."""
+    linked = np.flatnonzero(is_shadow_present_table(mmu.arena.spt[table], level))
+    edges = sorted({0, SPTE_ENT_PER_PAGE, *linked.tolist(), *(linked + 1).tolist()})
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+async def _freeze(mmu: MmuState, span: Span, *, shared: bool) -> None:
+    """Freeze the entries of a span, and handle what they held."""
+    frozen = mmu.fmt.FROZEN_SPTE
+    old = mmu.arena.spt[span.table, span.index].copy()
+    doomed = old != frozen if shared else is_shadow_present_pte(old)
+    if doomed.any():
+        new = np.where(doomed, np.uint64(frozen), old)
+        _store(mmu, span.table, span.index, new)
+        await handle_changed_spte(mmu, span, old, new, Cause.FREEZE, shared=shared)
 
 
 async def tdp_mmu_unlink_sp(mmu: MmuState, tables: Tables) -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from kvmmu_edu.virt.memory_slot import MemorySlot
 
 
-def _without(it: TdpIter, mask: int, which: object) -> "Sptes":
+def _without(it: TdpIter, mask: int, *, which: object) -> "Sptes":
     """Return the span with the bits of *mask* cleared in the entries of *which*."""
     cleared = clear_bits(it.old_spte, mask)  # type: ignore[type-var]
     if isinstance(it.old_spte, int):
@@ -76,7 +76,7 @@ async def _wrprot_gfn_range(
             which = is_shadow_present_leaf(it.old_spte, it.level) & is_writable_pte(it.old_spte)
             if not count(which):
                 break
-            new = _without(it, PT_WRITABLE_MASK, which)
+            new = _without(it, PT_WRITABLE_MASK, which=which)
             if await tdp_mmu_set_spte_atomic(mmu, it, new, Cause.WRITE_PROTECT):
                 spte_set = True
                 break
@@ -115,13 +115,10 @@ def _write_protect_masked(mmu: MmuState, it: TdpIter, gfn: Gfn, mask: int) -> No
         bits = [mask >> (it.gfn - gfn + i) & 1 for i in range(len(it.old_spte))]
         which &= np.array(bits, np.bool_)
     if count(which):
-        new = _without(it, PT_WRITABLE_MASK, which)
+        new = _without(it, PT_WRITABLE_MASK, which=which)
         change_quietly(
             mmu,
-            it.level,
-            it.table,
-            it.index,
-            it.gfn,
+            it,
             old=it.old_spte,
             new=new,
             cause=Cause.CLEAR_DIRTY,
@@ -144,11 +141,11 @@ async def tdp_mmu_write_protect_gfn(
     for root in for_each_tdp_mmu_root_yield_safe(mmu, slot.as_id, only_valid=True):
         mmu.kvm.rcu.read_lock()
         for it in for_each_tdp_pte_min_level(mmu, root, min_level, gfn, gfn + 1):
-            if is_shadow_present_leaf(it.old_spte, it.level) and int(it.old_spte) & mask:  # type: ignore[arg-type]
+            if is_shadow_present_leaf(it.old_spte, it.level) and int(it.old_spte) & mask:
                 await tdp_mmu_iter_set_spte(
                     mmu,
                     it,
-                    _without(it, mask, True),
+                    _without(it, mask, which=True),
                     Cause.WRITE_PROTECT,
                 )
                 spte_set = True
@@ -202,12 +199,9 @@ async def tdp_mmu_age_gfn_range(mmu: MmuState, slot: "MemorySlot", start: Gfn, e
             young = True
             change_quietly(
                 mmu,
-                it.level,
-                it.table,
-                it.index,
-                it.gfn,
+                it,
                 old=it.old_spte,
-                new=_without(it, mask, which),
+                new=_without(it, mask, which=which),
                 cause=Cause.AGE,
             )
     return young

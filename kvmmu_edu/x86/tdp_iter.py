@@ -10,6 +10,7 @@ Kernel: arch/x86/kvm/mmu/tdp_iter.c (v6.12)
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,22 @@ from kvmmu_edu.x86.spte import is_shadow_present_table
 
 if TYPE_CHECKING:
     from kvmmu_edu.x86.mmu_state import MmuState
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Entries of one level: of one table, or of adjacent tables.
+
+    :ivar table: the row, or the rows (int64)
+    :ivar index: the column, or a slice of columns
+    :ivar gfn: first frame of the span
+    """
+
+    table: Tables
+    index: int | slice
+    gfn: Gfn
+    level: Level
+    as_id: int
 
 
 class TdpIter:
@@ -134,8 +151,8 @@ def for_each_tdp_pte_min_level(
 ) -> Iterator[TdpIter]:
     """Walk [*start*, *end*) in pre-order down to *min_level*, passing over empty entries.
 
-    A *grain* of 0 means that of the VM.  After the caller gave way (``it.yielded``) the walk restarts from the root at the frame
-    it had reached, because tables may be gone.
+    A *grain* of 0 means that of the VM.  After the caller gave way (``it.yielded``) the walk
+    restarts from the root at the frame it had reached, because tables may be gone.
 
     Kernel: for_each_tdp_pte_min_level, arch/x86/kvm/mmu/tdp_iter.h; tdp_iter_next(),
         arch/x86/kvm/mmu/tdp_iter.c (v6.12)

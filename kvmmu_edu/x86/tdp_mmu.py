@@ -143,7 +143,7 @@ async def tdp_mmu_map_handle_target_level(
             fault.slot,
             it.gfn,
             fault.pfn,
-            old,
+            old_spte=old,
             prefetch=fault.prefetch,
             host_writable=fault.map_writable,
         ).spte

@@ -15,7 +15,7 @@ from kvmmu_edu.x86.mmu_state import MmuState
 from kvmmu_edu.x86.resched import tdp_mmu_iter_cond_resched
 from kvmmu_edu.x86.spte import is_shadow_present_leaf
 from kvmmu_edu.x86.spte_gate import change_quietly, tdp_mmu_iter_set_spte, tdp_mmu_set_spte_atomic
-from kvmmu_edu.x86.tdp_iter import TdpIter, for_each_tdp_pte_min_level
+from kvmmu_edu.x86.tdp_iter import Span, TdpIter, for_each_tdp_pte_min_level
 from kvmmu_edu.x86.tdp_roots import for_each_tdp_mmu_root_yield_safe
 
 if TYPE_CHECKING:
@@ -77,17 +77,9 @@ async def tdp_mmu_split_huge_page(mmu: MmuState, it: TdpIter, sp: int, *, shared
     huge_spte, level = it.old_spte, it.level
     assert isinstance(huge_spte, int)
     children = make_huge_page_split_spte(mmu, huge_spte, level - 1)
-    everything = slice(0, SPTE_ENT_PER_PAGE)
-    change_quietly(
-        mmu,
-        level - 1,
-        sp,
-        everything,
-        it.gfn,
-        old=mmu.fmt.SHADOW_NONPRESENT_VALUE,
-        new=children,
-        cause=Cause.SPLIT_CHILD,
-    )
+    span = Span(sp, slice(0, SPTE_ENT_PER_PAGE), it.gfn, level - 1, it.as_id)
+    empty = mmu.fmt.SHADOW_NONPRESENT_VALUE
+    change_quietly(mmu, span, old=empty, new=children, cause=Cause.SPLIT_CHILD)
     linked = await tdp_mmu_link_sp(mmu, it, sp, shared=shared)
     if linked:
         mmu.kvm.trace.emit(PageStatsUpdated, level - 1, SPTE_ENT_PER_PAGE)
