@@ -66,6 +66,7 @@ class Vm:
     :param hugepages2m: 2 MiB pages that the host has set aside
     :param hugepages1g: 1 GiB pages that the host has set aside
     :param tlb_empty_at_entry: whether vCPUs start each entry with an empty TLB
+    :param sched: who runs the tasks, if they shall take turns in another way
     """
 
     def __init__(
@@ -79,11 +80,12 @@ class Vm:
         hugepages2m: int = 0,
         hugepages1g: int = 0,
         tlb_empty_at_entry: bool = False,
+        sched: Scheduler | None = None,
     ) -> None:
         """Make a VM without memory and without vCPUs."""
         choices, params = choices or Choices(), params or ModuleParams()
         _refuse_unmodelled(params)
-        sched = Scheduler()
+        sched = sched or Scheduler()
         self.trace = _trace_named(trace)
         self.trace.attach(sched)
         mm = Mm(

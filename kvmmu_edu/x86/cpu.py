@@ -90,7 +90,7 @@ class Cpu:
             return pfn >= 0
         pfn = self._translate(gpa, _WRITE, loads_first=True)
         if pfn >= 0:
-            value = mm.load(pfn, offset, access.size) + 1
+            value = mm.load(pfn, offset, access.size) + (access.value or 1)
             mm.store(pfn, offset, value & ((1 << 8 * access.size) - 1), access.size)
         return pfn >= 0
 

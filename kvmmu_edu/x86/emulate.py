@@ -69,7 +69,7 @@ async def _emulate(vcpu: "KvmVcpu", access: Access, gpa: Gpa, exits: list[Exit])
     if access.kind == "read":
         return
     if access.kind == "rmw":
-        value = (value + 1) & ((1 << 8 * access.size) - 1)
+        value = (value + (access.value or 1)) & ((1 << 8 * access.size) - 1)
     if slot is None or slot.flags & MEM_READONLY:
         _mmio(vcpu, gpa, access, exits, is_write=True)
         return

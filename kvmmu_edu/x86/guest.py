@@ -18,7 +18,7 @@ class Access(NamedTuple):
     :ivar kind: ``read``, ``write``, or ``rmw``: a locked increment, which loads first
     :ivar gva: the guest virtual address, bytes
     :ivar size: bytes
-    :ivar value: what a write stores
+    :ivar value: what a write stores; how many increments an ``rmw`` stands for, 0 for one
     """
 
     kind: AccessKind
