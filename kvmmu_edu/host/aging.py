@@ -1,6 +1,6 @@
 """Was this page used lately?  Reclaim asks the CPU's entries and, through KVM, the guest's.
 
-Kernel: mm/rmap.c, mm/page_idle.c (v6.12)
+Kernel: mm/rmap.c (v6.12)
 Simplified: the process's own entries carry no accessed bit here; what counts is the answer of
 the listeners.
 """
@@ -19,8 +19,7 @@ async def folio_referenced(mm: "Mm", start: Hva, nbytes: int, *, flush: bool = T
     Return how many pages were used.
 
     :param flush: whether a TLB flush is worth it: reclaim says yes, idle page tracking no
-    Kernel: folio_referenced_one(), mm/rmap.c; page_idle_clear_pte_refs_one(), mm/page_idle.c
-    (v6.12)
+    Kernel: folio_referenced_one(), mm/rmap.c (v6.12)
     """
     used = 0
     hva = start

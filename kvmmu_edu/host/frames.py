@@ -37,7 +37,7 @@ def is_zero_pfn(pfn: Pfn) -> bool:
 
 
 class Frames:
-    """The allocator of page frames.
+    """The allocator of page frames.  Ours: the kernel has one for the machine.
 
     :ivar contents: what stands in them; a frame that is freed holds zeros
     :ivar next_pfn: frames from here on were never used

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class HostPage(NamedTuple):
-    """A page that the host has mapped for the process.
+    """A page that the host has mapped for the process.  Ours: the kernel returns a page.
 
     :ivar pfn: the frame of the 4K page that was asked for
     :ivar level: how large the host's mapping around it is
@@ -42,7 +42,10 @@ class HostPage(NamedTuple):
 
 
 class HostFault(Exception):
-    """The process may not access this address: a signal for it, EFAULT for KVM."""
+    """The process may not access this address: a signal for it, EFAULT for KVM.
+
+    Ours: VM_FAULT_SIGSEGV and its like in the kernel.
+    """
 
     def __init__(self, hva: Hva, why: str) -> None:
         """Refuse the access to *hva*."""
@@ -52,7 +55,7 @@ class HostFault(Exception):
 
 
 class HostPages(NamedTuple):
-    """The pages of a range, one item for each 4K page.
+    """The pages of a range, one item for each 4K page.  Ours.
 
     :ivar pfns: frame numbers, -1 where a fault would be needed; int64[npages]
     :ivar levels: level of the host's mapping; int8[npages]

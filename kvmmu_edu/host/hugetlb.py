@@ -156,7 +156,10 @@ def _unmap_hugepage_range(mm: "Mm", vma: Vma, start: Hva, end: Hva, gather: "Mmu
 
 
 def hugetlb_addresses(table: "HostPageTable", vma: Vma, start: Hva, end: Hva) -> list[Hva]:
-    """Return where in [*start*, *end*) of a hugetlb *vma* pages are mapped, ascending."""
+    """Return where in [*start*, *end*) of a hugetlb *vma* pages are mapped, ascending.
+
+    Ours: the kernel walks the tables each time.
+    """
     if vma.level == PG_LEVEL_1G:
         return [number * PUD_SIZE for number in table.gigas_in(start, end)]
     return [number * vma.page_size for number in table.blocks_in(start, end)]

@@ -44,6 +44,7 @@ class ScanResult(Enum):
     PMD_NULL = "no table is there"
     PMD_NONE = "nothing is mapped there"
     PAGE_RO = "no page is writable"
+    VMA_CHECK = "the mapping has changed"
 
 
 async def madvise_collapse(mm: "Mm", vma: Vma, start: Hva, end: Hva) -> None:
@@ -56,20 +57,26 @@ async def madvise_collapse(mm: "Mm", vma: Vma, start: Hva, end: Hva) -> None:
         raise KvmError("EINVAL", f"{vma} may not have huge pages")
     failed = ""
     for haddr in range(-(-start // PMD_SIZE) * PMD_SIZE, end & PMD_MASK, PMD_SIZE):
-        result = await _scan_pmd(mm, vma, haddr)
+        async with mm.mmap_lock.write:
+            result = await _scan_pmd(mm, haddr)
         if result not in {ScanResult.SUCCEED, ScanResult.PMD_MAPPED}:
             failed = f"{haddr:#x}: {result.value}"
-        if result is ScanResult.PMD_NONE:
+        if result in {ScanResult.PMD_NONE, ScanResult.VMA_CHECK}:
             break
     if failed:
         raise KvmError("EINVAL", failed)
 
 
-async def _scan_pmd(mm: "Mm", vma: Vma, haddr: Hva) -> ScanResult:
+async def _scan_pmd(mm: "Mm", haddr: Hva) -> ScanResult:
     """Look whether the block at *haddr* can become a huge page, and make it one.
 
     Kernel: hpage_collapse_scan_pmd(), find_pmd_or_thp_or_none(), mm/khugepaged.c (v6.12)
+    Simplified: looks under mmap_lock for writing, where the kernel looks for reading and then
+    again.
     """
+    vma = mm.vmas.lookup(haddr)
+    if vma is None or not vma.range_in(haddr, haddr + PMD_SIZE):
+        return ScanResult.VMA_CHECK
     block = mm.page_table.blocks.get(haddr >> PMD_SHIFT)
     if isinstance(block, int):
         return ScanResult.PMD_MAPPED
@@ -77,8 +84,7 @@ async def _scan_pmd(mm: "Mm", vma: Vma, haddr: Hva) -> ScanResult:
         return ScanResult.PMD_NONE if mm.page_table.has_pmd(haddr) else ScanResult.PMD_NULL
     if not (entries_of(block) & PAGE_RW).any():
         return ScanResult.PAGE_RO
-    async with mm.mmap_lock.write:
-        await _collapse_huge_page(mm, vma, haddr, block)
+    await _collapse_huge_page(mm, vma, haddr, block)
     return ScanResult.SUCCEED
 
 

@@ -42,13 +42,12 @@ from kvmmu_edu.host.vma import (
     Vma,
 )
 from kvmmu_edu.host.zap import zap_page_range_single
-from kvmmu_edu.units import PAGE_SHIFT, PAGE_SIZE, Hva
+from kvmmu_edu.units import PAGE_SHIFT, PAGE_SIZE, PAGES_PER_HPAGE, Hva
 
 if TYPE_CHECKING:
     from kvmmu_edu.host.mm import Mm
 
 #: names and numbers of the advice, as in the C interface
-#: Kernel: MADV_NORMAL, include/uapi/asm-generic/mman-common.h (v6.12)
 ADVICE: Final = {
     "normal": 0,
     "random": 1,
@@ -98,6 +97,7 @@ def advice_named(advice: str | int) -> str:
 
     :raises UsageError: for a name that is not known
     :raises KvmError: EINVAL for a number that the kernel does not know
+    Ours: the system call takes the number.
     """
     text = str(advice).lower().replace("_", "-").removeprefix("madv-")
     if text in ADVICE:
@@ -263,7 +263,8 @@ async def _madvise_populate(mm: "Mm", start: Hva, end: Hva, *, write: bool) -> N
         if mm.vmas.lookup(here) is None:
             raise KvmError("ENOMEM", f"nothing is mapped at {here:#x}")
         try:
-            await fault_in(mm, here, write=write)
+            page = await fault_in(mm, here, write=write)
         except HostFault as fault:
             raise KvmError("EINVAL", fault.why) from None
-        here += PAGE_SIZE
+        size = PAGES_PER_HPAGE[page.level] * PAGE_SIZE
+        here = (here & -size) + size

@@ -44,7 +44,7 @@ _GAP: Final = PMD_SIZE
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of memory: its VMA flags, page size as a level, and alignment in bytes."""
+    """A kind of memory: its VMA flags, page size as a level, and alignment in bytes.  Ours."""
 
     vm_flags: int
     level: Level = PG_LEVEL_4K
@@ -69,6 +69,7 @@ def kind_named(name: str) -> Kind:
     """Return the kind of memory called *name*.
 
     :raises UsageError: if there is none
+    Ours.
     """
     if name not in KINDS:
         raise UsageError(f"the kind of memory is {name!r}; expected one of {', '.join(KINDS)}")
@@ -166,7 +167,10 @@ def _close(mm: "Mm", vma: Vma) -> None:
 
 
 def hugetlb_pages(mm: "Mm", level: Level) -> tuple[int, int]:
-    """Return how many pages of hugetlbfs of *level* are mapped, and how many mappings hold."""
+    """Return how many pages of hugetlbfs of *level* are mapped, and how many mappings hold.
+
+    Ours: for checks.
+    """
     vmas = [vma for vma in mm.vmas if vma.vm_flags & VM_HUGETLB and vma.level == level]
     mapped = sum(len(hugetlb_addresses(mm.page_table, v, v.start, v.end)) for v in vmas)
     return mapped, sum((v.end - v.start) // v.page_size for v in vmas)

@@ -80,6 +80,8 @@ def new_table(entries: NDArray[np.int64] | None = None) -> Table:
 class HostPageTable:
     """The process's page tables: a block is 2M of addresses.
 
+    Ours: two dictionaries stand for the upper three levels of tables.
+
     :ivar blocks: block number to huge entry or table
     :ivar gigas: 1G number to huge entry
     :ivar pmd_pages: the 1G numbers that have a table of blocks, whether or not it is empty

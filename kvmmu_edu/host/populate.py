@@ -81,11 +81,18 @@ async def _populate_table(mm: "Mm", vma: Vma, start: Hva, end: Hva) -> None:
     holes = np.flatnonzero(entries == 0)
     if len(holes):
         entries[holes] = maybe_mkwrite(0, vma) + _new_pages(mm, vma, start, holes)
-        run = int(holes[0])
-        pfn = int(entries[run]) >> PAGE_SHIFT
-        mm.trace.emit(HostMapped, start + run * PAGE_SIZE, pfn, PG_LEVEL_4K, len(holes), "populate")
+        _emit_runs(mm, start, holes, entries[holes] >> PAGE_SHIFT)
     for offset in np.flatnonzero((entries & PAGE_RW) == 0).tolist():
         await handle_mm_fault(mm, start + offset * PAGE_SIZE, write=True)
+
+
+def _emit_runs(mm: "Mm", start: Hva, pages: NDArray[np.intp], pfns: NDArray[np.int64]) -> None:
+    """Tell of new pages, those that follow one another in address and frame at once."""
+    breaks = np.flatnonzero((np.diff(pages) != 1) | (np.diff(pfns) != 1)) + 1
+    firsts = [0, *breaks.tolist()]
+    for first, end in zip(firsts, [*firsts[1:], len(pages)], strict=True):
+        hva = start + int(pages[first]) * PAGE_SIZE
+        mm.trace.emit(HostMapped, hva, int(pfns[first]), PG_LEVEL_4K, end - first, "populate")
 
 
 def _new_pages(mm: "Mm", vma: Vma, start: Hva, holes: NDArray[np.intp]) -> NDArray[np.int64]:

@@ -37,7 +37,7 @@ FAULT_AROUND_PAGES: Final = 16
 class ShmemFile:
     """The pages of a file in memory: page number to frame, 0 for a hole.
 
-    Kernel: struct shmem_inode_info, include/linux/shmem_fs.h (v6.12)
+    Ours: a file of tmpfs, whose pages the kernel keeps in its page cache.
     """
 
     __slots__ = ("chunks", "frames")

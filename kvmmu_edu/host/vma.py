@@ -89,7 +89,7 @@ class Vma:
 
 
 class Vmas:
-    """All VMAs of the process.
+    """All VMAs of the process.  Ours: a maple tree in the kernel.
 
     :ivar by_start: sorted by address
     """

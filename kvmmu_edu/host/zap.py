@@ -32,7 +32,7 @@ class MmuGather:
     :ivar hugetlb: level and first frame of pages of hugetlbfs
     :ivar unmapped: whether anything was unmapped, also what is not to be freed
 
-    Kernel: struct mmu_gather, include/asm-generic/tlb.h (v6.12)
+    Ours: struct mmu_gather, which also collects what to flush.
     """
 
     __slots__ = ("hugetlb", "mm", "small", "thp", "unmapped")
@@ -46,10 +46,7 @@ class MmuGather:
         self.unmapped = False
 
     def finish(self) -> None:
-        """Free them.
-
-        Kernel: tlb_finish_mmu(), mm/mmu_gather.c (v6.12)
-        """
+        """Free them; tlb_finish_mmu() in the kernel."""
         frames = self.mm.frames
         if self.small:
             frames.free_many(np.concatenate(self.small))
