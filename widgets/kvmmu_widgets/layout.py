@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from kvmmu_edu.errors import UsageError
 
 Point: TypeAlias = tuple[float, float]
+Box: TypeAlias = tuple[float, float, float, float]
 
 _MARGIN: Final = 8
 _POINTS_PER_INCH: Final = 72
@@ -31,12 +32,14 @@ class Layout(NamedTuple):
 
     :ivar nodes: upper left corner, width and height, by the name of the card
     :ivar edges: by the name of the edge
+    :ivar groups: frames: upper left corner, width and height, and a label, by name
     """
 
     width: float
     height: float
-    nodes: dict[str, tuple[float, float, float, float]]
+    nodes: dict[str, Box]
     edges: dict[str, Spline]
+    groups: dict[str, tuple[Box, str]]
 
 
 def lay_out(dot: str, backend: str = "") -> Layout:
@@ -102,10 +105,10 @@ def _read(graph: dict[str, Any]) -> Layout:
         for edge in graph.get("edges", [])
         if "id" in edge and "pos" in edge
     }
-    return Layout(width + 2 * _MARGIN, height + 2 * _MARGIN, nodes, edges)
+    return Layout(width + 2 * _MARGIN, height + 2 * _MARGIN, nodes, edges, {})
 
 
-def _box(node: dict[str, Any], height: float) -> tuple[float, float, float, float]:
+def _box(node: dict[str, Any], height: float) -> Box:
     x, y = map(float, node["pos"].split(","))
     w, h = (float(node[side]) * _POINTS_PER_INCH for side in ("width", "height"))
     return (

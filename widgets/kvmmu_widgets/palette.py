@@ -183,9 +183,9 @@ def look(kind: Kind, theme: Theme) -> Look:
     return Look(fill, stroke, theme.ink)
 
 
-def legend(names: list[str]) -> list[dict[str, str]]:
+def legend(names: Container[str]) -> list[dict[str, str]]:
     """Return the legend of the kinds called *names*, in the order of :data:`KINDS`."""
-    return [{"cls": kind.name, "text": kind.text} for kind in KINDS if kind.name in set(names)]
+    return [{"cls": kind.name, "text": kind.text} for kind in KINDS if kind.name in names]
 
 
 def css() -> str:

@@ -5,13 +5,16 @@ ever lead to a table, then to draw.  So every card has its place before it is th
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from kvmmu_edu.choices import Choices
+from kvmmu_edu.trace import events as ev
+from kvmmu_edu.units import PT64_ROOT_4LEVEL
 from kvmmu_edu.x86.spte import spte_format
+from kvmmu_widgets.arrange import Arrangement, arrange_union
 from kvmmu_widgets.scene import Card, Edge, Scene
-from kvmmu_widgets.views.page_tables import FREED, Table, TablesModel, fold
+from kvmmu_widgets.views.page_tables import Table, TablesModel, fold
 from kvmmu_widgets.views.places import assign_places
 from kvmmu_widgets.views.table_cards import table_card
 
@@ -24,33 +27,59 @@ class PageTableScenes:
 
     :param events: all events of the run
     :param choices: the modelled kernel: what the bits of an entry mean
-    :param snapshot: ``vm.snapshot()`` of before the first event, unless the VM began there
+    :param before: events that came earlier; they are part of what is drawn at the beginning
 
     :ivar scene: the picture after the events so far
     :ivar model: the tables after the events so far
     """
 
-    def __init__(
-        self,
-        events: Iterable[Any],
-        choices: Choices,
-        snapshot: Mapping[str, Any] | None = None,
-    ) -> None:
+    #: kinds of events that have a step of their own though they change no table
+    TOLD = frozenset(
+        (
+            ev.GuestAccess,
+            ev.PageFaultTaken,
+            ev.PageFaultDone,
+            ev.FastPageFault,
+            ev.SpteRequested,
+            ev.MmioExit,
+            ev.FlushRemoteTlbs,
+            ev.VcpuTlbFlush,
+            ev.HostMapped,
+            ev.HostProtected,
+            ev.HostUnmapped,
+            ev.NotifierInvalidateStart,
+            ev.NotifierInvalidateEnd,
+            ev.NotifierAge,
+            ev.PageMarkedDirty,
+            ev.SetMemslot,
+            ev.SwapActiveMemslots,
+            ev.ZapAllFast,
+            ev.ArchFlushShadowMemslot,
+        )
+    )
+
+    def __init__(self, events: Sequence[Any], choices: Choices, before: Sequence[Any] = ()) -> None:
         """Look at the whole run, then stand at its beginning."""
         fmt = spte_format(choices)
-        seen = fold(events, TablesModel(fmt, snapshot))
+        seen = fold([*before, *events], TablesModel(fmt))
         self.places = assign_places(seen.lives)
         self.ports = _ports(seen.lives, [place.name for place in self.places])
-        self.model = TablesModel(fmt, snapshot)
+        self.model = fold(before, TablesModel(fmt))
         self.scene = Scene()
-        self._stale = {table.life for table in self.model.lives}
+        self._stale = {table.life for table in self.model.tables.values()}
         self._draw()
+        self.scene = Scene(self.scene.cards, self.scene.edges)
 
     def step(self, event: Any) -> Scene:
         """Take *event* in and return the picture after it."""
         self.model.apply(event)
         self._draw()
         return self.scene
+
+    def arrange(self, scenes: Sequence[Scene], backend: str = "") -> Arrangement:
+        """Return where everything stands: one layout for all of *scenes*."""
+        ranks = {place.name: max(PT64_ROOT_4LEVEL - place.level, 0) for place in self.places}
+        return arrange_union(scenes, ranks, backend)
 
     def name(self, life: int) -> str:
         """Return the name of the place where this life of a table is drawn."""
@@ -84,7 +113,7 @@ class PageTableScenes:
         card, hits = table_card(table, self.model.fmt, self.ports[name], change, new=new)
         before = cards.get(name)
         cards[name] = card
-        if new or table.state == FREED or before is None or before.kind != card.kind:
+        if new or before is None or (before.kind, before.badge) != (card.kind, card.badge):
             return [name] if life in self.model.touched else []
         return [f"{name}#{n}" for n in hits]
 

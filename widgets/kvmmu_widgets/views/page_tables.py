@@ -1,10 +1,10 @@
 """The page tables of a run, as far as its events tell: what each table holds, who leads to it.
 
-The model is a fold over events.  It starts empty, or from a snapshot of the VM, and knows
-nothing of the engine but its events.  Ours.
+The model is a fold over events, from the beginning of the VM on; it knows nothing of the engine
+but its events.  Ours.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -23,7 +23,6 @@ from kvmmu_edu.trace.events import (
 )
 from kvmmu_edu.units import PAGES_PER_HPAGE, PT64_ROOT_4LEVEL, SPTE_ENT_PER_PAGE, Gfn, Level
 from kvmmu_edu.x86.arena import table_of
-from kvmmu_edu.x86.mmu_page import role_is_invalid
 from kvmmu_edu.x86.spte import SpteFormat, is_shadow_present_leaf, is_shadow_present_table
 
 #: what becomes of a table, in this order
@@ -80,8 +79,6 @@ class TablesModel:
     """All tables after the events so far.
 
     :param fmt: what the bits of an entry mean
-    :param snapshot: ``vm.snapshot()`` of the moment before the first event, if the events do
-        not begin with the VM
 
     :ivar tables: those that exist now, by row
     :ivar lives: all that ever existed, by life
@@ -90,8 +87,8 @@ class TablesModel:
     :ivar touched: lives whose looks the last event changed
     """
 
-    def __init__(self, fmt: SpteFormat, snapshot: Mapping[str, Any] | None = None) -> None:
-        """Start with the tables of *snapshot*, or with none."""
+    def __init__(self, fmt: SpteFormat) -> None:
+        """Start with no table."""
         self.fmt = fmt
         self.tables: dict[int, Table] = {}
         self.lives: list[Table] = []
@@ -101,8 +98,6 @@ class TablesModel:
         self.made: set[int] = set()
         self._clock = -1
         self._buried: list[int] = []
-        if snapshot is not None:
-            self._start_from(snapshot["tables"])
 
     def apply(self, event: Any) -> bool:
         """Take *event* in; return whether it says anything about page tables."""
@@ -123,17 +118,8 @@ class TablesModel:
         counted = [t for t in self.tables.values() if t.state not in (BUILT, FREED)]
         return sum(_count_leaves(table) for table in counted if table.level == level)
 
-    def _start_from(self, tables: Mapping[int, Mapping[str, Any]]) -> None:
-        for row, what in tables.items():
-            table = self._new(row, what["level"], what["gfn"], what["as_id"], what["sptes"])
-            table.invalid = role_is_invalid(what["role"])
-        for table in self.lives:
-            self._relink(table, np.zeros(0, np.int64))
-
-    def _new(self, row: int, level: Level, gfn: Gfn, as_id: int, sptes: Any = None) -> Table:
+    def _new(self, row: int, level: Level, gfn: Gfn, as_id: int) -> Table:
         words = np.full(SPTE_ENT_PER_PAGE, self.fmt.SHADOW_NONPRESENT_VALUE, np.uint64)
-        if sptes is not None:
-            words[:] = sptes
         table = Table(len(self.lives), row, level, gfn, as_id, words, self._clock)
         if level >= PT64_ROOT_4LEVEL:
             table.state = LINKED
@@ -151,8 +137,8 @@ class TablesModel:
         rows = rows_of(event.table)
         columns = columns_of(event.index)
         shape = (len(rows), len(columns))
-        old = _grid(event.old, shape)
-        new = _grid(event.new, shape)
+        old = grid(event.old, shape)
+        new = grid(event.new, shape)
         for n, row in enumerate(rows):
             table = self.tables.get(row)
             if table is None:
@@ -177,14 +163,12 @@ class TablesModel:
             self._relink(table, columns)
 
     def _relink(self, table: Table, columns: NDArray[np.int64]) -> None:
-        """Follow the entries in *columns* (all, if there are none) to the tables below."""
-        which = columns if len(columns) else np.arange(SPTE_ENT_PER_PAGE, dtype=np.int64)
-        leads = is_shadow_present_table(table.sptes[which], table.level)
-        for index, lead in zip(which.tolist(), leads.tolist(), strict=True):
+        """Follow the entries in *columns* to the tables below."""
+        leads = is_shadow_present_table(table.sptes[columns], table.level)
+        for index, lead in zip(columns.tolist(), leads.tolist(), strict=True):
             link = Link(table.life, index)
             if not lead:
-                if len(columns):
-                    self.links.pop(link, None)
+                self.links.pop(link, None)
                 continue
             child = self.tables.get(table_of(int(table.sptes[index])))
             if child is not None:
@@ -264,7 +248,7 @@ def columns_of(index: int | slice) -> NDArray[np.int64]:
     return np.array([index], np.int64)
 
 
-def _grid(sptes: Any, shape: tuple[int, int]) -> NDArray[np.uint64]:
+def grid(sptes: Any, shape: tuple[int, int]) -> NDArray[np.uint64]:
     """Return the entries of a span as uint64[tables, columns], whatever form they came in."""
     words = np.asarray(sptes, np.uint64)
     if words.ndim == 1 and words.size != shape[1]:
