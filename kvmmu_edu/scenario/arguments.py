@@ -30,10 +30,7 @@ class Argument(NamedTuple):
 def argument(
     name: str, read: Reader = number, *, default: Any = MISSING, rest: bool = False
 ) -> Any:
-    """Declare a field of an operation as its next argument; optional if it has a default.
-
-    Ours.
-    """
+    """Declare a field of an operation as its next argument; optional if it has a default."""
     metadata = {"argument": Argument(name, read, rest)}
     if default is MISSING:
         return field(metadata=metadata)
@@ -42,10 +39,7 @@ def argument(
 
 @dataclass(frozen=True, slots=True)
 class HostAddress:
-    """A host address: *offset* bytes into a named mapping, or from 0 when *name* is empty.
-
-    Ours.
-    """
+    """A host address: *offset* bytes into a named mapping, or from 0 when *name* is empty."""
 
     name: str
     offset: int
@@ -58,7 +52,6 @@ def host_address(text: str) -> HostAddress:
     HostAddress(name='A', offset=4096)
 
     :raises UsageError: when it is none of these
-    Ours.
     """
     if text.startswith("@"):
         return HostAddress("", number(text[1:]))
@@ -72,7 +65,6 @@ def slot_flags(text: str) -> int:
     """Read the flags of a memory slot: ``-``, ``d`` (log), ``r`` (read-only), ``rd``, a number.
 
     :raises UsageError: when it is none of these
-    Ours.
     """
     if text in SLOT_FLAGS:
         return SLOT_FLAGS[text]
@@ -88,7 +80,6 @@ def vcpu_name(text: str) -> int:
     """Read ``v0``, ``v1``, ...
 
     :raises UsageError: when it is not the letter v and a number
-    Ours.
     """
     if not is_vcpu_name(text):
         raise UsageError(f"{text!r} names no vCPU; expected v0, v1, ...")
@@ -96,26 +87,17 @@ def vcpu_name(text: str) -> int:
 
 
 def is_vcpu_name(text: str) -> bool:
-    """Return whether *text* is the letter v and a number of at most four digits.
-
-    Ours.
-    """
+    """Return whether *text* is the letter v and a number of at most four digits."""
     return text[:1] == "v" and text[1:].isascii() and text[1:].isdigit() and len(text) <= 5
 
 
 def number_or_off(text: str) -> int:
-    """Read a number, or ``off`` as -1.
-
-    Ours.
-    """
+    """Read a number, or ``off`` as -1."""
     return -1 if text == "off" else number(text)
 
 
 def one_of(*words: str) -> Reader:
-    """Return what reads exactly one of these words.
-
-    Ours.
-    """
+    """Return what reads exactly one of these words."""
 
     def read(text: str) -> str:
         if text not in words:
@@ -126,10 +108,7 @@ def one_of(*words: str) -> Reader:
 
 
 def word(text: str) -> str:
-    """Read any word.
-
-    Ours.
-    """
+    """Read any word."""
     return text
 
 
@@ -137,7 +116,6 @@ def identifier(text: str) -> str:
     """Read the name of a mapping.
 
     :raises UsageError: unless it is letters, digits and underscores
-    Ours.
     """
     if not text.isidentifier():
         raise UsageError(f"{text!r} cannot name a mapping; expected letters and digits")

@@ -12,10 +12,7 @@ from kvmmu_edu.scenario.arguments import Argument
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Something that a line of a scenario asks for.
-
-    Ours.
-    """
+    """Something that a line of a scenario asks for."""
 
     #: whether it is a header line, which is no operation of its own and is not counted
     is_header: ClassVar[bool] = False
@@ -37,10 +34,7 @@ Kind = TypeVar("Kind", bound=type[Operation])
 
 
 def verb(name: str, **fixed: Any) -> Callable[[Kind], Kind]:
-    """Register a class under the first word *name*.
-
-    Ours.
-    """
+    """Register a class under the first word *name*."""
 
     def register(kind: Kind) -> Kind:
         VERBS[name] = Verb(kind, fixed)
@@ -50,10 +44,7 @@ def verb(name: str, **fixed: Any) -> Callable[[Kind], Kind]:
 
 
 def arguments_of(kind: type[Operation]) -> list[tuple[str, Argument, bool]]:
-    """Return field name, argument and whether it is required, in the order of the line.
-
-    Ours.
-    """
+    """Return field name, argument and whether it is required, in the order of the line."""
     return [
         (item.name, item.metadata["argument"], item.default is MISSING)
         for item in fields(kind)
@@ -65,8 +56,6 @@ def usage(name: str) -> str:
     """Return how an operation is written.
 
     ``read GPA [COUNT [STRIDE]]``: what stands in brackets may be left out.
-
-    Ours.
     """
     required, optional = [name], ""
     for _, item, needed in arguments_of(VERBS[name].kind):

@@ -3,7 +3,6 @@
 Ours.
 """
 
-
 from dataclasses import dataclass
 from typing import ClassVar
 

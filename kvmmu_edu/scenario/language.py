@@ -26,8 +26,6 @@ class Statement:
     :ivar text: the whole line, with its comment
     :ivar early: whether it comes before the vCPUs exist
     :ivar vcpu: which vCPU does it, where that matters
-
-    Ours.
     """
 
     line: int
@@ -44,8 +42,6 @@ class Directives:
     :ivar module: arguments of the kvm and kvm_amd modules, ``name=value`` each
     :ivar lite: whether the trace leaves out changes of 4K SPTEs
     :ivar notrace: whether there is no trace
-
-    Ours.
     """
 
     module: tuple[str, ...] = ()
@@ -58,10 +54,7 @@ class Directives:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A parsed scenario; *path* is what messages call it.
-
-    Ours.
-    """
+    """A parsed scenario; *path* is what messages call it."""
 
     name: str
     path: str
@@ -78,7 +71,6 @@ def read_scenario(path: Path) -> Scenario:
     """Parse the scenario in a file, named after its folder or itself.
 
     :raises UsageError: naming file and line, when it cannot be read or understood
-    Ours.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -98,7 +90,6 @@ def parse_scenario(text: str, *, name: str = "scenario", path: str = "scenario")
     Mem(name='A', kind='anon4k', size=8388608, align=0, skew=0)
 
     :raises UsageError: naming *path* and line, when a line cannot be understood
-    Ours.
     """
     settings: dict[str, Any] = {}
     statements = []
@@ -178,7 +169,6 @@ def parse_operation(words: list[str]) -> Operation:
     GuestAccesses(kind='read', gpa=4194304, count=4, stride=4096)
 
     :raises UsageError: when the name is not known or the arguments do not fit
-    Ours.
     """
     if not words:
         raise UsageError("nothing follows the prefix; expected an operation")

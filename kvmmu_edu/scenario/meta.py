@@ -10,6 +10,7 @@ from typing import get_args
 
 from kvmmu_edu.choices import KernelVersion, ModuleParams
 from kvmmu_edu.errors import UsageError
+from kvmmu_edu.host.mm import ThpMode
 from kvmmu_edu.scenario.language import Directives
 from kvmmu_edu.scenario.quantities import number
 
@@ -24,13 +25,11 @@ class Machine:
 
     :ivar hugepages2m: hugetlb pages of 2 MiB in the pool
     :ivar hugepages1g: hugetlb pages of 1 GiB in the pool
-
-    Ours.
     """
 
     kernel: KernelVersion = "6.12"
     params: ModuleParams = field(default_factory=ModuleParams)
-    thp: str = "madvise"
+    thp: ThpMode = "madvise"
     hugepages2m: int = 0
     hugepages1g: int = 0
 
@@ -41,7 +40,6 @@ def machine_of(directives: Directives, meta: Path | None, kernel: str | None = N
     :param meta: the recording's meta.txt; None: the directives decide, on Linux 6.12
     :param kernel: overrides the kernel that meta.txt names
     :raises UsageError: when the file cannot be read, or a value is not understood
-    Ours.
     """
     machine = _from_directives(directives) if meta is None else read_meta(meta)
     if kernel is None:
@@ -56,7 +54,6 @@ def kernel_version(text: str) -> KernelVersion:
     '6.12'
 
     :raises UsageError: when it is none of those that are modelled
-    Ours.
     """
     for known in get_args(KernelVersion):
         if text == known or text.startswith(f"{known}."):
@@ -68,7 +65,6 @@ def read_meta(path: Path) -> Machine:
     """Read a recording's ``meta.txt``.
 
     :raises UsageError: naming file and line, when it cannot be read or understood
-    Ours.
     """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -112,10 +108,16 @@ def _read_memory(text: str, machine: Machine) -> Machine:
         raise UsageError(f"{text!r} is not known; expected thp=, hugepages2m= and hugepages1g=")
     return replace(
         machine,
-        thp=settings["thp"],
+        thp=_thp_mode(settings["thp"]),
         hugepages2m=number(settings.get("hugepages2m", "0")),
         hugepages1g=number(settings.get("hugepages1g", "0")),
     )
+
+
+def _thp_mode(text: str) -> ThpMode:
+    if text not in get_args(ThpMode):
+        raise UsageError(f"thp is {text!r}; expected {', '.join(get_args(ThpMode))}")
+    return text  # type: ignore[return-value]
 
 
 def _from_directives(directives: Directives) -> Machine:
@@ -126,7 +128,7 @@ def _from_directives(directives: Directives) -> Machine:
     params.tdp_mmu = params.tdp_mmu and params.npt
     return Machine(
         params=params,
-        thp=directives.thp,
+        thp=_thp_mode(directives.thp),
         hugepages2m=directives.hugepages2m,
         hugepages1g=directives.hugepages1g,
     )

@@ -10,6 +10,7 @@ Ours.
 from dataclasses import dataclass
 from typing import ClassVar
 
+from kvmmu_edu.errors import UsageError
 from kvmmu_edu.scenario.arguments import (
     HostAddress,
     advice,
@@ -166,6 +167,11 @@ class Join(Operation):
 # --- dirty pages ------------------------------------------------------------------------------
 
 
+def _check_pages(npages: int) -> None:
+    if npages >= 1 << 31:
+        raise UsageError(f"{npages} pages; expected fewer than 2^31, as a memory slot has")
+
+
 @verb("dirty-get")
 @dataclass(frozen=True, slots=True)
 class DirtyGet(Operation):
@@ -173,6 +179,10 @@ class DirtyGet(Operation):
 
     slot: int = argument("ID")
     npages: int = argument("PAGES", default=0)
+
+    def __post_init__(self) -> None:
+        """Refuse more pages than any slot has."""
+        _check_pages(self.npages)
 
 
 @verb("dirty-clear")
@@ -184,6 +194,10 @@ class DirtyClear(Operation):
     first_page: int = argument("FIRST")
     npages: int = argument("N")
     which: str = argument("all|last", one_of("all", "last"), default="all")
+
+    def __post_init__(self) -> None:
+        """Refuse more pages than any slot has."""
+        _check_pages(self.npages)
 
 
 @verb("ring")

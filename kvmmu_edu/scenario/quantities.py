@@ -22,7 +22,6 @@ def number(text: str) -> int:
     (16, 4096, 8)
 
     :raises UsageError: when it is none, or does not fit 64 bits
-    Ours.
     """
     match = _NUMBER.fullmatch(text)
     if match is None:

@@ -1,0 +1,98 @@
+"""Operations of the host process on its own memory.
+
+Ours.
+"""
+
+from kvmmu_edu.scenario.driver import Driver, Outcome, attempt, performs
+from kvmmu_edu.scenario.operations import (
+    Fork,
+    HostAccesses,
+    HostPeek,
+    Madvise,
+    Mem,
+    Mprotect,
+    Munmap,
+    Shell,
+    Smaps,
+)
+
+#: what the host stores at each address
+HOST_VALUE = 0xA5
+
+
+@performs(Mem)
+def perform_mem(driver: Driver, operation: Mem, _vcpu: int) -> Outcome:
+    """Map memory."""
+
+    def mmap() -> int:
+        align = operation.align or None
+        return driver.vm.host.mmap(
+            operation.name, operation.kind, operation.size, align, operation.skew
+        )
+
+    outcome = attempt(mmap)
+    if outcome["rc"] < 0:
+        return outcome
+    driver.memories[operation.name] = outcome["rc"]
+    return {"rc": 0, "hva": hex(outcome["rc"])}
+
+
+@performs(HostAccesses)
+def perform_host_accesses(driver: Driver, operation: HostAccesses, _vcpu: int) -> Outcome:
+    """Load or store 8 bytes at each address."""
+    start, mm = driver.hva(operation.hva), driver.vm.kvm.mm
+
+    async def touch_all() -> None:
+        for hva in (start + n * operation.stride for n in range(operation.count)):
+            if operation.kind == "write":
+                await mm.write(hva, HOST_VALUE)
+            else:
+                await mm.read(hva)
+
+    driver.vm.run(touch_all())
+    return {"rc": 0}
+
+
+@performs(HostPeek)
+def perform_host_peek(driver: Driver, operation: HostPeek, _vcpu: int) -> Outcome:
+    """Load 8 bytes and show them."""
+    return {"rc": 0, "value": hex(driver.vm.host.read(driver.hva(operation.hva)))}
+
+
+@performs(Madvise)
+def perform_madvise(driver: Driver, operation: Madvise, _vcpu: int) -> Outcome:
+    """Advise about a range."""
+    hva = driver.hva(operation.hva)
+    return attempt(lambda: driver.vm.host.madvise(hva, operation.size, operation.advice))
+
+
+@performs(Mprotect)
+def perform_mprotect(driver: Driver, operation: Mprotect, _vcpu: int) -> Outcome:
+    """Change the protection of a range."""
+    hva = driver.hva(operation.hva)
+    return attempt(lambda: driver.vm.host.mprotect(hva, operation.size, operation.protection))
+
+
+@performs(Munmap)
+def perform_munmap(driver: Driver, operation: Munmap, _vcpu: int) -> Outcome:
+    """Give a range back."""
+    hva = driver.hva(operation.hva)
+    return attempt(lambda: driver.vm.host.munmap(hva, operation.size))
+
+
+@performs(Fork)
+def perform_fork(driver: Driver, _operation: Fork, _vcpu: int) -> Outcome:
+    """Fork; the child exits at once."""
+    return attempt(driver.vm.host.fork) | {"note": "fork+exit"}
+
+
+@performs(Smaps)
+def perform_smaps(_driver: Driver, _operation: Smaps, _vcpu: int) -> Outcome:
+    """Do nothing: what the host's files show concerns no KVM."""
+    return {"rc": 0}
+
+
+@performs(Shell)
+def perform_shell(_driver: Driver, _operation: Shell, _vcpu: int) -> Outcome:
+    """Do nothing: there is no machine to run the command on."""
+    return {"rc": 0}

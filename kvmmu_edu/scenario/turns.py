@@ -1,0 +1,75 @@
+"""Turns: how vCPUs that run at once share the one thread of the model.
+
+A vCPU gives way before each instruction, and only there: what KVM does for it in between is
+not interleaved with others.
+
+Ours.
+Simplified: real vCPUs run at once; which of the possible orders happens is chance there and
+always the same here.
+"""
+
+from typing import Final
+
+from kvmmu_edu.sync.task import READY, Scheduler, Suspend, Task
+
+#: more turns than any program has instructions
+UNLIMITED: Final = 1 << 62
+
+
+class Turns:
+    """The request of a vCPU that waits for its turn.
+
+    :ivar left: how many instructions it may still begin
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int) -> None:
+        """Allow *left* instructions."""
+        self.left = left
+
+    def ready(self) -> bool:
+        """Return whether the vCPU may go on."""
+        return self.left > 0
+
+    def describe(self) -> str:
+        """Return what is waited for."""
+        return "its turn"
+
+
+class TurnScheduler(Scheduler):
+    """Runs each task to its end, but lets vCPUs that were given turns alternate."""
+
+    def __init__(self) -> None:
+        """Start without any such vCPU."""
+        super().__init__()
+        self._turns: dict[Task, Turns] = {}
+
+    def give_turns(self, task: Task, left: int) -> None:
+        """Let *task* give way before each instruction, and go on for *left* of them."""
+        self._turns.setdefault(task, Turns(0)).left = left
+
+    def checkpoint(self, *touches: object) -> Suspend:
+        """Return an awaitable for the next turn, if the current task takes turns."""
+        turns = self._turns.get(self.current)
+        if turns is None or touches[:1] != ("guest",):
+            return READY
+        turns.left -= 1
+        return Suspend((turns,))
+
+    def play(self, task: Task, left: int) -> None:
+        """Let *task* begin at most *left* instructions; less if it ends or has to wait."""
+        self.give_turns(task, left)
+        while self.step(task):
+            pass
+
+    def play_all(self, tasks: list[Task]) -> None:
+        """Let *tasks* alternate until all have ended.
+
+        :raises Deadlock: when none of them can go on
+        """
+        for task in tasks:
+            self.give_turns(task, UNLIMITED)
+        self.run_all(*tasks)
+        for task in tasks:
+            del self._turns[task]
