@@ -1,0 +1,41 @@
+import inspect
+
+import pytest
+
+from kvmmu_edu.trace import events
+
+KINDS = [
+    kind
+    for _, kind in inspect.getmembers(events, inspect.isclass)
+    if issubclass(kind, tuple) and kind.__module__ == events.__name__
+]
+
+
+def test_there_are_events():
+    assert len(KINDS) > 40
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_event_owns_its_values_and_does_not_change(kind):
+    values = tuple(range(len(kind._fields)))
+    event = kind(*values)
+    assert tuple(event) == values
+    with pytest.raises(AttributeError):
+        setattr(event, kind._fields[0], "other")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_event_has_no_values_left_to_guess(kind):
+    # emit() passes values by position; a default would hide one that was forgotten
+    assert kind._field_defaults == {}
+
+
+@pytest.mark.parametrize("cause", list(events.Cause))
+def test_a_cause_completes_a_sentence(cause):
+    assert cause.value
+    assert cause.value[0].islower() or cause.value.startswith("the CPU")
+    assert not cause.value.endswith(".")
+
+
+def test_causes_can_be_told_apart():
+    assert len({cause.value for cause in events.Cause}) == len(events.Cause)
