@@ -17,12 +17,14 @@ class Vcpu:
     """One virtual CPU of a :class:`~kvmmu_edu.vm.Vm`.
 
     :ivar state: what the engine keeps of it
+    :ivar name: the name of its task
     """
 
     def __init__(self, vm: "Vm", state: "KvmVcpu") -> None:
         """Speak for a vCPU that exists."""
         self.vm = vm
         self.state = state
+        self.name = f"vcpu{state.vcpu_id}"
 
     @property
     def stats(self) -> dict[str, int]:
@@ -36,8 +38,7 @@ class Vcpu:
 
         Kernel: kvm_arch_vcpu_ioctl_run(), arch/x86/kvm/x86.c (v6.12)
         """
-        name = f"vcpu{self.state.vcpu_id}"
-        self.vm.run(vcpu_run(self.state, instructions, exits), "", task=name)
+        self.vm.run(vcpu_run(self.state, instructions, exits), "", task=self.name)
 
     def read(self, gpa: Gpa, size: int = 8) -> list[Exit]:
         """Let the guest load from *gpa*; return the exits to user space.
@@ -60,10 +61,9 @@ class Vcpu:
 
     def _touch(self, kind: str, instruction: Instruction) -> list[Exit]:
         exits: list[Exit] = []
-        name = f"vcpu{self.state.vcpu_id}"
-        address = instruction.rip if instruction.rip is not None else instruction.accesses[0].gva
         work = vcpu_run(self.state, (instruction,), exits)
-        self.vm.run(work, f"{kind} {address:#x}", task=name)
+        text = _describe(kind, instruction) if self.vm.trace.keeps_events else kind
+        self.vm.run(work, text, task=self.name)
         return exits
 
     def pre_fault_memory(self, gpa: Gpa, size: int) -> int:
@@ -82,3 +82,8 @@ class Vcpu:
             error.left = left
             raise error
         return left
+
+
+def _describe(kind: str, instruction: Instruction) -> str:
+    rip = instruction.rip
+    return f"{kind} {instruction.accesses[0].gva if rip is None else rip:#x}"

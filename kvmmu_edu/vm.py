@@ -118,13 +118,16 @@ class Vm:
 
         :param text: how a timeline calls this; "" if it is part of an operation
         """
-        if text and not self._inside_operation:
-            with self.operation(text):
-                return self.run(work, task=task)
+        whole = bool(text) and not self._inside_operation
+        if whole:
+            self._operations += 1
+            self.trace.emit(OperationBegin, self._operations, text)
         try:
             return self.kvm.sched.run(task, work)
         finally:
             self.kvm.rcu.run_callbacks()
+            if whole:
+                self.trace.emit(OperationEnd, self._operations)
 
     @contextmanager
     def operation(self, text: str) -> Iterator[int]:

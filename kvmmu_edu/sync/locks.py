@@ -10,7 +10,7 @@ Every acquisition is an event, so that lock traffic can be counted.
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from kvmmu_edu.errors import ensure
+from kvmmu_edu.errors import InvariantError, ensure
 from kvmmu_edu.sync.task import READY, Scheduler, Suspend, Task
 from kvmmu_edu.trace.events import LockAcquired, LockReleased
 
@@ -78,8 +78,9 @@ class _Lock:
         Kernel: lockdep_assert_held(), include/linux/lockdep.h (v6.12)
         """
         task = self.sched.current
-        held = self.writer is task or (mode != "write" and task in self.readers)
-        ensure(held, f"{task.name} needs {self.name} ({mode or 'any'}), held by {self.holders()}")
+        if self.writer is not task and (mode == "write" or task not in self.readers):
+            wanted = f"{task.name} needs {self.name} ({mode or 'any'})"
+            raise InvariantError(f"{wanted}, held by {self.holders()}")
 
     def check(self) -> None:
         """Raise unless the lock is free: called when no task runs."""

@@ -51,7 +51,7 @@ class Rcu:
         self.name = name
         self.index = index
         self.sched = sched
-        self._known: dict[int, Task] = {}
+        self._known: dict[Task, None] = {}
         self.callbacks: list[tuple[GracePeriod, Callable[[], None]]] = []
 
     def read_lock(self) -> None:
@@ -62,7 +62,7 @@ class Rcu:
         task = self.sched.current
         index = self.index
         if task.rcu_nesting[index] == 0:
-            self._known[id(task)] = task
+            self._known[task] = None
         task.rcu_nesting[index] += 1
 
     def read_unlock(self) -> None:
@@ -75,7 +75,7 @@ class Rcu:
         task.rcu_nesting[index] -= 1
         if task.rcu_nesting[index] == 0:
             task.rcu_section[index] += 1
-            del self._known[id(task)]
+            del self._known[task]
 
     def read_lock_held(self) -> bool:
         """Return whether the current task is in a read-side section.
@@ -87,7 +87,7 @@ class Rcu:
     def grace_period(self) -> GracePeriod:
         """Return what a grace period that starts now has to wait for."""
         index = self.index
-        return GracePeriod(self, [(task, task.rcu_section[index]) for task in self._known.values()])
+        return GracePeriod(self, [(task, task.rcu_section[index]) for task in self._known])
 
     def synchronize(self) -> Suspend:
         """Return an awaitable for the end of a grace period that starts now.
@@ -120,5 +120,5 @@ class Rcu:
 
     def check(self) -> None:
         """Raise if a read-side section is open although no task runs."""
-        names = ", ".join(task.name for task in self._known.values())
+        names = ", ".join(task.name for task in self._known)
         ensure(not self._known, f"{self.name}: {names} in a read-side section but no task runs")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from kvmmu_edu.errors import UsageError
 from kvmmu_edu.trace.events import Cause
-from kvmmu_edu.units import PAGES_PER_HPAGE, SPTE_ENT_PER_PAGE, Gpa, Level, Pfn
-from kvmmu_edu.x86.arena import table_of
+from kvmmu_edu.units import PAGES_PER_HPAGE, SPTE_LEVEL_BITS, Gpa, Level, Pfn
+from kvmmu_edu.x86.arena import TABLE_PFN_BASE
 from kvmmu_edu.x86.guest import Access, Guest
 from kvmmu_edu.x86.mmu_page import role_as_id
 from kvmmu_edu.x86.mmu_state import MmuState
@@ -29,7 +29,7 @@ from kvmmu_edu.x86.spte import (
     PT_PAGE_SIZE_MASK,
     PT_PRESENT_MASK,
     PT_WRITABLE_MASK,
-    is_mmio_spte,
+    is_executable_pte,
 )
 from kvmmu_edu.x86.spte_gate import change_quietly
 from kvmmu_edu.x86.tdp_iter import Span
@@ -42,6 +42,12 @@ _LONG64_LEVELS: Final = 4
 _GUEST_PRESENT: Final = 1
 _GUEST_LARGE: Final = 0x80
 _GUEST_FRAME: Final = 0x000F_FFFF_FFFF_F000
+
+#: how far to shift a gfn for its index in a table of level 4
+_TOP_SHIFT: Final = 27
+_EPT_RWX: Final = 7
+#: the bits of a frame number, after the shift
+_FRAME_BITS: Final = 0xFF_FFFF_FFFF
 
 _READ: Final = PFERR_GUEST_FINAL_MASK | PFERR_USER_MASK
 _WRITE: Final = _READ | PFERR_WRITE_MASK
@@ -58,7 +64,19 @@ class Cpu:
     :ivar fault_error_code: and why
     """
 
-    __slots__ = ("fault_error_code", "fault_gpa", "guest", "mmu", "tlb", "vcpu")
+    __slots__ = (
+        "_mmio_mask",
+        "_mmio_value",
+        "_present",
+        "_used_by_read",
+        "_used_by_write",
+        "fault_error_code",
+        "fault_gpa",
+        "guest",
+        "mmu",
+        "tlb",
+        "vcpu",
+    )
 
     def __init__(self, vcpu: "KvmVcpu", mmu: MmuState, guest: Guest, tlb: Tlb) -> None:
         """Make the CPU of *vcpu*."""
@@ -68,6 +86,12 @@ class Cpu:
         self.tlb = tlb
         self.fault_gpa: Gpa = 0
         self.fault_error_code = 0
+        # what the CPU looks at and sets, from the format of the entries
+        fmt = mmu.fmt
+        self._present = PT_PRESENT_MASK if mmu.kvm.choices.paging == "npt" else _EPT_RWX
+        self._mmio_mask, self._mmio_value = fmt.shadow_mmio_mask, fmt.shadow_mmio_value
+        self._used_by_read = fmt.shadow_accessed_mask
+        self._used_by_write = fmt.shadow_accessed_mask | fmt.shadow_dirty_mask
 
     def fetch(self, rip: int) -> bool:
         """Fetch an instruction; return false if that faults."""
@@ -131,53 +155,51 @@ class Cpu:
 
     def _walk(self, gpa: Gpa, wanted: int, *, loads_first: bool) -> Pfn:
         """Walk the nested tables from the root; set accessed and dirty bits in the leaf."""
-        mmu = self.mmu
-        words, gfn = mmu.arena.words, gpa >> 12
-        table, level = self.vcpu.arch.root, 4
+        words, present = self.mmu.arena.words, self._present
+        gfn, table = gpa >> 12, self.vcpu.arch.root
+        shift = _TOP_SHIFT
         while True:
-            index = (gfn >> (9 * (level - 1))) & 511
-            spte = words[table * SPTE_ENT_PER_PAGE + index]
-            if not self._present(spte):
+            index = (gfn >> shift) & 511
+            spte = words[table << SPTE_LEVEL_BITS | index]
+            if not spte & present:
                 if loads_first:
                     wanted &= ~PFERR_WRITE_MASK
                 return self._fault(gpa, wanted, spte)
-            if level == 1 or spte & PT_PAGE_SIZE_MASK:
+            if not shift or spte & PT_PAGE_SIZE_MASK:
                 break
-            table, level = table_of(spte), level - 1
+            table = (spte >> 12 & _FRAME_BITS) - TABLE_PFN_BASE
+            shift -= SPTE_LEVEL_BITS
+        if spte & self._mmio_mask == self._mmio_value:
+            return self._fault(gpa, wanted & ~PFERR_WRITE_MASK if loads_first else wanted, spte)
         if not self._allows(spte, wanted):
             return self._fault(gpa, wanted | PFERR_PRESENT_MASK, spte)
-        used = spte | mmu.fmt.shadow_accessed_mask
-        if wanted & PFERR_WRITE_MASK:
-            used |= mmu.fmt.shadow_dirty_mask
+        level = shift // SPTE_LEVEL_BITS + 1
+        used = spte | (self._used_by_write if wanted & PFERR_WRITE_MASK else self._used_by_read)
         if used != spte:
-            base = gfn & -PAGES_PER_HPAGE[level]
-            span = Span(table, index, base, level, role_as_id(mmu.arena.roles[table]))
-            change_quietly(mmu, span, old=spte, new=used, cause=Cause.CPU)
+            self._set_used(table, index, level, gfn, spte, used)
         self.tlb.insert(gfn, level, used)
         return _frame(used, level, gfn)
 
-    def _present(self, spte: int) -> bool:
-        """Return whether the walk may use the entry at all."""
-        if is_mmio_spte(spte, self.mmu.fmt):
-            return False
-        if self.mmu.kvm.choices.paging == "ept":
-            return bool(spte & 7)
-        return bool(spte & PT_PRESENT_MASK)
+    def _set_used(  # noqa: PLR0917 - an entry, and how it changes
+        self, table: int, index: int, level: Level, gfn: int, old: int, new: int
+    ) -> None:
+        base = gfn & -PAGES_PER_HPAGE[level]
+        span = Span(table, index, base, level, role_as_id(self.mmu.arena.roles[table]))
+        change_quietly(self.mmu, span, old=old, new=new, cause=Cause.CPU)
 
     def _allows(self, spte: int, wanted: int) -> bool:
-        fmt = self.mmu.fmt
         if wanted & PFERR_WRITE_MASK:
             return bool(spte & PT_WRITABLE_MASK)
         if wanted & PFERR_FETCH_MASK:
-            return (spte & (fmt.shadow_x_mask | fmt.shadow_nx_mask)) == fmt.shadow_x_mask
+            return bool(is_executable_pte(spte, self.mmu.fmt))
         return bool(spte & PT_PRESENT_MASK)
 
     def _fault(self, gpa: Gpa, error_code: int, spte: int) -> Pfn:
-        if is_mmio_spte(spte, self.mmu.fmt):
+        if spte & self._mmio_mask == self._mmio_value:
             error_code |= PFERR_RSVD_MASK
         self.fault_gpa, self.fault_error_code = gpa, error_code
         return -1
 
 
 def _frame(spte: int, level: Level, gfn: int) -> Pfn:
-    return ((spte >> 12) & 0xFF_FFFF_FFFF) | (gfn & (PAGES_PER_HPAGE[level] - 1))
+    return (spte >> 12 & _FRAME_BITS) | (gfn & (PAGES_PER_HPAGE[level] - 1))

@@ -96,9 +96,10 @@ async def tdp_page_fault(vcpu: "KvmVcpu", fault: PageFault) -> int:
     In v6.1: direct_page_fault().
     """
     kvm = vcpu.kvm
-    ret = await fast_page_fault(vcpu, fault)
-    if ret != RetPf.INVALID:
-        return ret
+    if page_fault_can_be_fast(fault):
+        ret = await fast_page_fault(vcpu, fault)
+        if ret != RetPf.INVALID:
+            return ret
     ret = await faultin_pfn(vcpu, fault)
     if ret != RetPf.CONTINUE:
         return ret
@@ -173,16 +174,22 @@ def is_page_fault_stale(mmu: MmuState, vcpu: "KvmVcpu", fault: PageFault) -> boo
     return fault.slot is not None and mmu_invalidate_retry_gfn(vcpu.kvm, fault.mmu_seq, fault.gfn)
 
 
+def page_fault_can_be_fast(fault: PageFault) -> bool:
+    """Return whether a missing write permission may be all that is wrong.
+
+    Kernel: page_fault_can_be_fast(), arch/x86/kvm/mmu/mmu.c (v6.12)
+    Simplified: no access-tracked SPTEs; the modelled CPU has accessed bits.
+    """
+    return fault.present and fault.write and not fault.rsvd
+
+
 async def fast_page_fault(vcpu: "KvmVcpu", fault: PageFault) -> int:
     """Handle a fault without mmu_lock, if a present page only lacks write access.
 
     :returns: FIXED, SPURIOUS, or INVALID if the slow path has to do it
     Locks: RCU read section.
     Kernel: fast_page_fault(), arch/x86/kvm/mmu/mmu.c (v6.12)
-    Simplified: no access-tracked SPTEs; the modelled CPU has accessed bits.
     """
-    if fault.rsvd or not fault.present or not fault.write:
-        return RetPf.INVALID
     kvm = vcpu.kvm
     mmu = mmu_of(kvm)
     ret = RetPf.INVALID
@@ -190,7 +197,6 @@ async def fast_page_fault(vcpu: "KvmVcpu", fault: PageFault) -> int:
     for _ in range(_MAX_FAST_RETRIES):
         it = _last_spte(mmu, vcpu.arch.root, fault)
         spte = it.old_spte
-        assert isinstance(spte, int)
         if not is_shadow_present_leaf(spte, it.level):
             break
         if is_access_allowed(mmu, fault, spte):
@@ -203,7 +209,7 @@ async def fast_page_fault(vcpu: "KvmVcpu", fault: PageFault) -> int:
         if fast_pf_fix_direct_spte(mmu, fault, it, new):
             ret = RetPf.FIXED
             break
-    now = mmu.arena.read(it.table, it.index)  # type: ignore[arg-type]
+    now = mmu.arena.read(it.table, it.index)
     kvm.trace.emit(
         FastPageFault,
         vcpu.vcpu_id,
@@ -249,8 +255,7 @@ def fast_pf_fix_direct_spte(mmu: MmuState, fault: PageFault, it: TdpIter, new: i
     Kernel: fast_pf_fix_direct_spte(), arch/x86/kvm/mmu/mmu.c (v6.12)
     """
     old, table, index = it.old_spte, it.table, it.index
-    assert isinstance(old, int)
-    if mmu.arena.read(table, index) != old:  # type: ignore[arg-type]
+    if mmu.arena.read(table, index) != old:
         return False
     change_quietly(mmu, it, old=old, new=new, cause=Cause.FAST_FAULT)
     if is_writable_pte(new) and not is_writable_pte(old):
@@ -282,7 +287,7 @@ def handle_mmio_page_fault(vcpu: "KvmVcpu", gpa: Gpa) -> int:
     mmu = mmu_of(vcpu.kvm)
     spte = 0
     for it in for_each_tdp_pte(mmu, vcpu.arch.root, gpa >> 12):
-        spte = it.old_spte  # type: ignore[assignment]
+        spte = it.old_spte
     if not is_mmio_spte(spte, mmu.fmt):
         return RetPf.RETRY
     if not check_mmio_spte(vcpu, spte):

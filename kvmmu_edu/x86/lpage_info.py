@@ -81,7 +81,6 @@ class LpageInfo:
 
         Ours: a loop in __kvm_mmu_max_mapping_level().
         """
-        level = max_level
-        while level > PG_LEVEL_4K and self.disallow_lpage(gfn, level):
-            level -= 1
-        return level
+        while max_level > PG_LEVEL_4K and self.disallow_lpage(gfn, max_level):
+            max_level -= 1
+        return max_level

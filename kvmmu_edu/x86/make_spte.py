@@ -3,7 +3,7 @@
 Kernel: arch/x86/kvm/mmu/spte.c (v6.12)
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -40,13 +40,6 @@ if TYPE_CHECKING:
     from kvmmu_edu.x86.mmu_state import MmuState
 
 
-class NewSpte(NamedTuple):
-    """A new SPTE, and whether it was write-protected against the wish of the fault."""
-
-    spte: int
-    wrprot: bool
-
-
 def make_spte(
     mmu: "MmuState",
     role: int,
@@ -57,7 +50,7 @@ def make_spte(
     old_spte: int,
     prefetch: bool,
     host_writable: bool,
-) -> NewSpte:
+) -> int:
     """Return the SPTE that maps *gfn* to *pfn* in a table of that role.
 
     A writable page of a slot that is being logged is marked dirty here: the write that
@@ -84,7 +77,7 @@ def make_spte(
     if access & ACC_USER_MASK:
         spte |= fmt.shadow_user_mask
     if not host_writable:
-        return NewSpte(spte, wrprot=False)
+        return spte
     spte |= fmt.shadow_host_writable_mask
     if access & ACC_WRITE_MASK:
         spte |= PT_WRITABLE_MASK | fmt.shadow_mmu_writable_mask
@@ -92,7 +85,7 @@ def make_spte(
             spte |= fmt.shadow_dirty_mask
         if slot_dirty_track_enabled(slot):
             mark_page_dirty_in_slot(mmu.kvm, slot, gfn)
-    return NewSpte(spte, wrprot=False)
+    return spte
 
 
 def make_nonleaf_spte(mmu: "MmuState", child: int) -> int:

@@ -6,7 +6,7 @@ Kernel: arch/x86/kvm/mmu/mmu.c (v6.12)
 from typing import TYPE_CHECKING
 
 from kvmmu_edu.trace.events import VcpuTlbFlush, ZapAllFast
-from kvmmu_edu.virt.requests import make_all_cpus_request
+from kvmmu_edu.virt.requests import check_request, make_all_cpus_request
 from kvmmu_edu.virt.vcpu import REQ_MMU_FREE_OBSOLETE_ROOTS
 from kvmmu_edu.x86.cpu import Cpu
 from kvmmu_edu.x86.guest import Guest
@@ -54,8 +54,7 @@ async def mmu_reload(vcpu: "KvmVcpu") -> None:
 
     Kernel: kvm_mmu_reload(), arch/x86/kvm/mmu.h (v6.12)
     """
-    if REQ_MMU_FREE_OBSOLETE_ROOTS in vcpu.requests:
-        vcpu.requests.discard(REQ_MMU_FREE_OBSOLETE_ROOTS)
+    if check_request(vcpu, REQ_MMU_FREE_OBSOLETE_ROOTS):
         await mmu_free_obsolete_roots(vcpu)
     if not vcpu.arch.root:
         await mmu_load(vcpu)

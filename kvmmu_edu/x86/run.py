@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from kvmmu_edu.errors import KvmError
 from kvmmu_edu.trace.events import GuestEntered, GuestLeft, PageFaultTaken, VcpuTlbFlush
 from kvmmu_edu.units import PAGE_SIZE, PAGES_PER_HPAGE, Gpa
+from kvmmu_edu.virt.requests import check_request
 from kvmmu_edu.virt.vcpu import (
     IN_GUEST_MODE,
     OUTSIDE_GUEST_MODE,
-    REQ_MMU_FREE_OBSOLETE_ROOTS,
     REQ_TLB_FLUSH,
     REQ_TLB_FLUSH_GUEST,
 )
@@ -55,8 +55,12 @@ async def _run_instruction(vcpu: "KvmVcpu", instruction: Instruction, exits: lis
         if vcpu.requests or vcpu.mode.read_once() != IN_GUEST_MODE:
             await vcpu_enter_guest(vcpu)
         fetched = instruction.rip is None or cpu.fetch(instruction.rip)
-        if fetched and all(cpu.access(access) for access in instruction.accesses):
-            return True
+        if fetched:
+            for access in instruction.accesses:
+                if not cpu.access(access):
+                    break
+            else:
+                return True
         leave_guest(vcpu)
         gpa, error_code = cpu.fault_gpa, cpu.fault_error_code
         rip = instruction.rip or 0
@@ -73,15 +77,11 @@ async def vcpu_enter_guest(vcpu: "KvmVcpu") -> None:
 
     Kernel: vcpu_enter_guest(), arch/x86/kvm/x86.c (v6.12)
     """
-    leave_guest(vcpu)
+    if vcpu.requests:
+        leave_guest(vcpu)
     while True:
-        if REQ_MMU_FREE_OBSOLETE_ROOTS in vcpu.requests or not vcpu.arch.root:
-            await mmu_reload(vcpu)
-        for request, why in ((REQ_TLB_FLUSH, "a remote flush"), (REQ_TLB_FLUSH_GUEST, "its guest")):
-            if request in vcpu.requests:
-                vcpu.requests.discard(request)
-                vcpu.arch.cpu.tlb.flush()
-                vcpu.kvm.trace.emit(VcpuTlbFlush, vcpu.vcpu_id, why, True)  # noqa: FBT003
+        if vcpu.requests or not vcpu.arch.root:
+            await _serve_requests(vcpu)
         # who makes a request after this sees that we are in guest mode, and kicks us
         vcpu.mode.store_release(IN_GUEST_MODE)
         if not vcpu.requests:
@@ -90,6 +90,15 @@ async def vcpu_enter_guest(vcpu: "KvmVcpu") -> None:
     if vcpu.arch.cpu.tlb.empty_at_entry:
         vcpu.arch.cpu.tlb.flush()
     vcpu.kvm.trace.emit(GuestEntered, vcpu.vcpu_id)
+
+
+async def _serve_requests(vcpu: "KvmVcpu") -> None:
+    """Do what was requested, in the order that the kernel does it in."""
+    await mmu_reload(vcpu)
+    for request, why in ((REQ_TLB_FLUSH, "a remote flush"), (REQ_TLB_FLUSH_GUEST, "its guest")):
+        if check_request(vcpu, request):
+            vcpu.arch.cpu.tlb.flush()
+            vcpu.kvm.trace.emit(VcpuTlbFlush, vcpu.vcpu_id, why, True)  # noqa: FBT003
 
 
 def leave_guest(vcpu: "KvmVcpu") -> None:

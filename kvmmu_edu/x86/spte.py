@@ -23,7 +23,7 @@ Kernel: arch/x86/kvm/mmu/spte.h, arch/x86/kvm/mmu/spte.c (v6.12)
 """
 
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,6 @@ from kvmmu_edu.units import PG_LEVEL_4K, Level, Pfn
 
 Spte: TypeAlias = int
 SpteArray: TypeAlias = NDArray[np.uint64]
-#: one SPTE or many
-S = TypeVar("S", int, NDArray[np.uint64])
 
 PT_PRESENT_MASK: Final = 1 << 0
 PT_WRITABLE_MASK: Final = 1 << 1
@@ -274,12 +272,12 @@ def get_mmio_spte_gfn(spte: int) -> int:
     return (spte & SPTE_BASE_ADDR_MASK & ~_MMIO_BIT) >> 12
 
 
-def clear_bits(spte: S, mask: int) -> S:
+def clear_bits(spte: Any, mask: int) -> Any:
     """Return *spte* without the bits of *mask*.
 
     Ours: ``& ~mask`` on unsigned words, for ints and arrays alike.
     """
-    return spte & (_U64 ^ mask)  # type: ignore[return-value]
+    return spte & (_U64 ^ mask)
 
 
 def pfn_to_spte_bits(pfn: Pfn) -> int:

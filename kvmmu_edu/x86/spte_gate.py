@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from kvmmu_edu.errors import KernelBug, ensure
+from kvmmu_edu.errors import KernelBug
 from kvmmu_edu.trace.events import (
     Cause,
     FrozenSpteHandled,
@@ -37,9 +37,6 @@ from kvmmu_edu.x86.mmu_page import role_as_id, role_level
 from kvmmu_edu.x86.mmu_state import MmuState
 from kvmmu_edu.x86.nx_huge_pages import untrack_possible_nx_huge_page
 from kvmmu_edu.x86.spte import (
-    SPTE_MMU_PRESENT_MASK,
-    is_frozen_spte,
-    is_mmio_spte,
     is_shadow_present_leaf,
     is_shadow_present_pte,
     is_shadow_present_table,
@@ -107,7 +104,7 @@ def _cmpxchg(mmu: MmuState, it: TdpIter, new: Sptes) -> bool:
     old = it.old_spte
     it.refresh()
     same = it.old_spte == old
-    if not (same if isinstance(same, bool) else bool(np.all(same))):
+    if same is not True and not np.all(same):
         return False
     _store(mmu, it.table, it.index, new)
     return True
@@ -187,34 +184,24 @@ async def handle_changed_spte(
     level = span.level
     was_leaf = is_shadow_present_leaf(old, level)
     is_leaf = is_shadow_present_leaf(new, level)
-    _check_change(mmu, span, old, new, was_leaf & is_leaf)
+    if was_leaf is not False and is_leaf is not False:
+        _check_same_pfn(span, old, new, was_leaf & is_leaf)
     leaves = count(is_leaf) - count(was_leaf)
     where = (span.as_id, level, span.gfn, span.table, span.index)
     mmu.kvm.trace.emit(SpteChanged, *where, old, new, cause, leaves)
     if level > 1:
         gone = is_shadow_present_table(old, level)
-        if count(gone):
+        if gone is not False:
             await _handle_removed_tables(mmu, old, new, level, gone, shared=shared)
 
 
-def _check_change(
-    mmu: MmuState, span: Span | TdpIter, old: Sptes, new: Sptes, stays_leaf: Any
-) -> None:
-    if count(stays_leaf) and count(stays_leaf & (spte_to_pfn(old) != spte_to_pfn(new))):
+def _check_same_pfn(span: Span | TdpIter, old: Sptes, new: Sptes, stays_leaf: Any) -> None:
+    if count(stays_leaf & (spte_to_pfn(old) != spte_to_pfn(new))):
         msg = (
             f"a present leaf at gfn {span.gfn:#x} level {span.level} is replaced by a leaf of "
             f"another pfn without a zap between: {old} -> {new}"
         )
         raise KernelBug(msg)
-    if not isinstance(old, int) or not isinstance(new, int):
-        return
-    if (old | new) & SPTE_MMU_PRESENT_MASK or old == new:
-        return
-    fmt = mmu.fmt
-    ensure(
-        is_mmio_spte(old, fmt) or is_mmio_spte(new, fmt) or is_frozen_spte(new, fmt),
-        f"gfn {span.gfn:#x} level {span.level}: an empty entry {old:#x} became another, {new:#x}",
-    )
 
 
 async def _handle_removed_tables(

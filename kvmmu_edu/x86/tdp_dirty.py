@@ -40,10 +40,9 @@ if TYPE_CHECKING:
 
 def _without(it: TdpIter, mask: int, *, which: object) -> "Sptes":
     """Return the span with the bits of *mask* cleared in the entries of *which*."""
-    cleared = clear_bits(it.old_spte, mask)  # type: ignore[type-var]
-    if isinstance(it.old_spte, int):
-        return cleared
-    return np.where(np.asarray(which, np.bool_), cleared, it.old_spte)
+    old: Sptes = it.old_spte
+    cleared = clear_bits(old, mask)
+    return cleared if isinstance(old, int) else np.where(np.asarray(which), cleared, old)
 
 
 async def tdp_mmu_wrprot_slot(mmu: MmuState, slot: "MemorySlot", min_level: Level) -> bool:

@@ -11,12 +11,12 @@ Kernel: arch/x86/kvm/mmu/tdp_iter.c (v6.12)
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kvmmu_edu.trace.events import Sptes, Tables
+from kvmmu_edu.trace.events import Tables
 from kvmmu_edu.units import (
     PAGES_PER_HPAGE,
     SPTE_ENT_PER_PAGE,
@@ -28,10 +28,16 @@ from kvmmu_edu.units import (
 )
 from kvmmu_edu.x86.arena import Arena, table_of, tables_of
 from kvmmu_edu.x86.mmu_page import role_as_id, role_level
-from kvmmu_edu.x86.spte import is_shadow_present_table
+from kvmmu_edu.x86.spte import (
+    PT_PAGE_SIZE_MASK,
+    SPTE_MMU_PRESENT_MASK,
+    is_shadow_present_table,
+)
 
 if TYPE_CHECKING:
     from kvmmu_edu.x86.mmu_state import MmuState
+
+_TABLE_OR_PAGE: Final = SPTE_MMU_PRESENT_MASK | PT_PAGE_SIZE_MASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class TdpIter:
     :ivar table: the row, or the rows (int64) of a span over many tables
     :ivar index: the column, or a slice of columns
     :ivar old_spte: the entries as they were when the walk arrived (int or uint64 array)
+    :ivar child: the table that a single entry points to, 0 for none
     :ivar next_last_level_gfn: where the walk goes on after giving way
     :ivar yielded: whether the walk gave way and must restart from the root
 
@@ -67,6 +74,7 @@ class TdpIter:
     __slots__ = (
         "arena",
         "as_id",
+        "child",
         "end",
         "gfn",
         "grain",
@@ -75,7 +83,6 @@ class TdpIter:
         "min_level",
         "next_last_level_gfn",
         "old_spte",
-        "path",
         "root",
         "root_level",
         "table",
@@ -92,13 +99,13 @@ class TdpIter:
         self.min_level = min_level
         self.end = end
         self.grain = grain
-        self.path = [-1] * (self.root_level + 1)
-        self.path[self.root_level] = root
         self.level = self.root_level
         self.gfn: Gfn = 0
-        self.table: Tables = root
-        self.index: int | slice = 0
-        self.old_spte: Sptes = 0
+        # one entry: ints; a span: rows (int or int64 array), a slice, a uint64 array
+        self.table: Any = root
+        self.index: Any = 0
+        self.old_spte: Any = 0
+        self.child = 0
         self.next_last_level_gfn: Gfn = 0
         self.yielded = False
         self.yielded_gfn: Gfn = -1
@@ -126,28 +133,40 @@ def for_each_tdp_pte(mmu: "MmuState", root: int, gfn: Gfn) -> Iterator[TdpIter]:
     arena = mmu.arena
     it = TdpIter(arena, root, 1, gfn + 1, 1)
     it.next_last_level_gfn = gfn
-    table = root
-    level = it.level
+    table, level = root, it.level
     while True:
         shift = (level - 1) * SPTE_LEVEL_BITS
-        index = (gfn >> shift) & 511
-        word = table * SPTE_ENT_PER_PAGE + index
         it.level = level
         it.gfn = gfn >> shift << shift
         it.table = table
-        it.index = index
-        it.old_spte = arena.words[word]
+        it.index = (gfn >> shift) & 511
+        word = table << SPTE_LEVEL_BITS | it.index
+        spte = it.old_spte = arena.words[word]
+        it.child = _child(spte, level)
         yield it
         # read again: the caller may have linked a table here, or another task removed one
-        spte = it.old_spte = arena.words[word]
-        if level == 1 or not is_shadow_present_table(spte, level):
+        now = arena.words[word]
+        if now != spte:
+            it.old_spte = now
+            it.child = _child(now, level)
+        if not it.child:
             return
-        table = table_of(spte)
+        table = it.child
         level -= 1
 
 
+def _child(spte: int, level: Level) -> int:
+    """Return the table that an entry points to, 0 for none.
+
+    Kernel: spte_to_child_pt(), arch/x86/kvm/mmu/tdp_iter.c (v6.12)
+    """
+    if level > 1 and spte & _TABLE_OR_PAGE == SPTE_MMU_PRESENT_MASK:
+        return table_of(spte)
+    return 0
+
+
 def for_each_tdp_pte_min_level(
-    mmu: "MmuState", root: int, min_level: Level, start: Gfn, end: Gfn, grain: int = 0
+    mmu: "MmuState", root: int, min_level: Level, start: Gfn, end: Gfn, *, grain: int = 0
 ) -> Iterator[TdpIter]:
     """Walk [*start*, *end*) in pre-order down to *min_level*, passing over empty entries.
 

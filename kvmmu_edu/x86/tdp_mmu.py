@@ -30,7 +30,6 @@ from kvmmu_edu.x86.spte import (
     is_large_pte,
     is_mmio_spte,
     is_shadow_present_pte,
-    is_shadow_present_table,
 )
 from kvmmu_edu.x86.spte_gate import tdp_mmu_set_spte_atomic, tdp_mmu_zap_spte_atomic
 from kvmmu_edu.x86.tdp_iter import TdpIter, for_each_tdp_pte
@@ -57,30 +56,23 @@ async def tdp_mmu_map(mmu: MmuState, vcpu: "KvmVcpu", fault: PageFault) -> int:
     kvm = mmu.kvm
     mmu_hugepage_adjust(mmu, fault)
     # the kernel shows an error pfn with bit 63 set where there is no slot
-    shown = 1 << 63 if fault.pfn == PFN_NOSLOT else fault.pfn | _gfn_bits(fault)
+    low_bits = fault.gfn & (PAGES_PER_HPAGE[fault.goal_level] - 1)
+    shown = 1 << 63 if fault.pfn == PFN_NOSLOT else fault.pfn | low_bits
     kvm.trace.emit(SpteRequested, fault.gfn, shown, fault.goal_level)
     kvm.rcu.read_lock()
     ret = RetPf.RETRY
     for it in for_each_tdp_pte(mmu, vcpu.arch.root, fault.gfn):
-        spte = it.old_spte
-        assert isinstance(spte, int)
         if fault.nx_huge_page_workaround_enabled:
-            disallowed_hugepage_adjust(mmu, fault, spte, it.level)
-        if is_frozen_spte(spte, mmu.fmt):
+            disallowed_hugepage_adjust(mmu, fault, it.old_spte, it.level)
+        if it.old_spte == mmu.fmt.FROZEN_SPTE:
             break
         if it.level == fault.goal_level:
             ret = await tdp_mmu_map_handle_target_level(mmu, vcpu, fault, it)
             break
-        if is_shadow_present_table(spte, it.level):
-            continue
-        if not await _make_way(mmu, fault, it):
+        if not it.child and not await _make_way(mmu, fault, it):
             break
     kvm.rcu.read_unlock()
     return ret
-
-
-def _gfn_bits(fault: PageFault) -> int:
-    return fault.gfn & (PAGES_PER_HPAGE[fault.goal_level] - 1)
 
 
 async def _make_way(mmu: MmuState, fault: PageFault, it: TdpIter) -> bool:
@@ -90,7 +82,6 @@ async def _make_way(mmu: MmuState, fault: PageFault, it: TdpIter) -> bool:
         its place: the rest of it has to be faulted in again.
     """
     spte = it.old_spte
-    assert isinstance(spte, int)
     huge = is_shadow_present_pte(spte) and is_large_pte(spte)
     if huge and mmu.kvm.choices.is_6_1:
         if not await tdp_mmu_zap_spte_atomic(mmu, it):
@@ -130,9 +121,6 @@ async def tdp_mmu_map_handle_target_level(
         one all the same.
     """
     old, table, index = it.old_spte, it.table, it.index
-    assert isinstance(old, int)
-    assert isinstance(table, int)
-    assert isinstance(index, int)
     trace = mmu.kvm.trace
     if fault.slot is None:
         new = make_mmio_spte(mmu, vcpu_memslots(vcpu).generation.read_once(), it.gfn, ACC_ALL)
@@ -146,7 +134,7 @@ async def tdp_mmu_map_handle_target_level(
             old_spte=old,
             prefetch=fault.prefetch,
             host_writable=fault.map_writable,
-        ).spte
+        )
     ret = RetPf.FIXED
     if new == old:
         ret = RetPf.SPURIOUS
@@ -154,7 +142,7 @@ async def tdp_mmu_map_handle_target_level(
         await mmu.kvm.sched.checkpoint("spte", table, index)
         if not await tdp_mmu_set_spte_atomic(mmu, it, new, Cause.MAP):
             return RetPf.RETRY
-        if is_shadow_present_table(old, it.level):
+        if it.child:
             _flush_replaced_table(mmu, it, table)
     if is_mmio_spte(new, mmu.fmt):
         generation = vcpu_memslots(vcpu).generation.read_once()

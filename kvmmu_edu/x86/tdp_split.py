@@ -27,11 +27,8 @@ def tdp_mmu_init_child_sp(mmu: MmuState, it: TdpIter) -> int:
 
     Kernel: tdp_mmu_init_child_sp(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
     """
-    table, index = it.table, it.index
-    assert isinstance(table, int)
-    assert isinstance(index, int)
-    role = child_role(mmu.arena.roles[table])
-    sp = mmu.arena.alloc(it.gfn, role, table, index)
+    role = child_role(mmu.arena.roles[it.table])
+    sp = mmu.arena.alloc(it.gfn, role, it.table, it.index)
     mmu.kvm.trace.emit(GetMmuPage, sp, it.as_id, it.gfn, role_level(role), role, True)  # noqa: FBT003
     return sp
 
@@ -75,7 +72,6 @@ async def tdp_mmu_split_huge_page(mmu: MmuState, it: TdpIter, sp: int, *, shared
     Kernel: tdp_mmu_split_huge_page(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
     """
     huge_spte, level = it.old_spte, it.level
-    assert isinstance(huge_spte, int)
     children = make_huge_page_split_spte(mmu, huge_spte, level - 1)
     span = Span(sp, slice(0, SPTE_ENT_PER_PAGE), it.gfn, level - 1, it.as_id)
     empty = mmu.fmt.SHADOW_NONPRESENT_VALUE
