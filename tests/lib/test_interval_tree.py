@@ -55,7 +55,7 @@ def test_equal_and_nested_intervals_are_all_found():
 
 
 def test_iter_next_from_any_node():
-    root, nodes = tree((0, 5), (10, 15), (20, 25))
+    _, nodes = tree((0, 5), (10, 15), (20, 25))
     assert interval_tree_iter_next(nodes[0], 0, 30) is nodes[1]
     assert interval_tree_iter_next(nodes[0], 0, 9) is None
 

@@ -1,7 +1,5 @@
 """The red-black tree against a sorted list, and its validator against broken trees."""
 
-import random
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -17,45 +15,11 @@ from kvmmu_edu.lib.rbtree import (
     RbRoot,
     in_order,
     rb_first,
-    rb_insert_color,
     rb_last,
-    rb_link_node,
     rb_next,
     rb_prev,
-    shape,
 )
-
-
-def insert(root, key):
-    node, parent, below, on_left = RbNode(key), None, root.rb_node, False
-    while below is not None:
-        parent = below
-        on_left = key < below.owner
-        below = below.left if on_left else below.right
-    rb_link_node(node, parent, root, on_left=on_left)
-    rb_insert_color(node, root)
-    return node
-
-
-def tree(keys):
-    root = RbRoot()
-    return root, {key: insert(root, key) for key in keys}
-
-
-def keys(root):
-    return [node.owner for node in in_order(root)]
-
-
-def owner(node):
-    return node.owner
-
-
-def plain(root):
-    return shape(root, lambda key: key)
-
-
-def leaf(key, color):
-    return (key, color, None, None)
+from tests.lib.trees import insert, leaf, owner, plain, tree
 
 
 def test_empty():
@@ -88,51 +52,8 @@ def test_insert_inner_grandchild(order):
     assert plain(root) == (2, BLACK, leaf(1, RED), leaf(3, RED))
 
 
-def test_erase_leaf_under_red_sibling():
-    root, nodes = tree([2, 1, 4, 3, 5, 6])
-    assert nodes[4].color == RED
-    rb_erase(nodes[1], root)
-    rbtree.check(root, owner)
-    assert plain(root) == (4, BLACK, (2, BLACK, None, leaf(3, RED)), (5, BLACK, None, leaf(6, RED)))
-
-
-def test_erase_with_red_far_nephew():
-    root, nodes = tree([2, 1, 3, 4])
-    rb_erase(nodes[1], root)
-    assert plain(root) == (3, BLACK, leaf(2, BLACK), leaf(4, BLACK))
-
-
-def test_erase_with_red_near_nephew():
-    root, nodes = tree([2, 1, 4, 3])
-    rb_erase(nodes[1], root)
-    assert plain(root) == (3, BLACK, leaf(2, BLACK), leaf(4, BLACK))
-
-
-def test_erase_without_red_nephew():
-    root, nodes = tree([2, 1, 3, 4])
-    rb_erase(nodes[4], root)
-    rb_erase(nodes[3], root)
-    assert plain(root) == (2, BLACK, leaf(1, RED), None)
-
-
-def test_erase_node_with_two_children_keeps_colour_of_the_place():
-    root, nodes = tree([4, 2, 6, 1, 3, 5, 7])
-    rb_erase(nodes[4], root)
-    assert plain(root)[:2] == (5, BLACK)
-    rbtree.check(root, owner)
-
-
-def test_replace_keeps_place_and_colour():
-    root, nodes = tree([4, 2, 6])
-    rb_replace_node(nodes[2], RbNode(2.5), root)
-    assert plain(root) == (4, BLACK, leaf(2.5, RED), leaf(6, RED))
-    rb_replace_node(nodes[4], RbNode(4.5), root)
-    assert plain(root) == (4.5, BLACK, leaf(2.5, RED), leaf(6, RED))
-    rbtree.check(root, owner)
-
-
 def test_next_and_prev_cross_the_root():
-    root, nodes = tree([4, 2, 6, 1, 3, 5, 7])
+    _, nodes = tree([4, 2, 6, 1, 3, 5, 7])
     assert rb_next(nodes[3]) is nodes[4]
     assert rb_prev(nodes[5]) is nodes[4]
     assert rb_next(nodes[7]) is None
@@ -146,6 +67,10 @@ def test_depth_of_a_full_vm_is_at_most_30():
         return 0 if node is None else 1 + max(depth(node.left), depth(node.right))
 
     assert 15 <= depth(root.rb_node) <= 30
+
+
+def keys(root):
+    return [node.owner for node in in_order(root)]
 
 
 class AgainstSortedList(RuleBasedStateMachine):
@@ -190,19 +115,6 @@ TestAgainstSortedList.settings = settings(
 )
 
 
-def test_emptying_a_large_tree_in_random_order():
-    rng = random.Random(7)
-    order = list(range(3000))
-    rng.shuffle(order)
-    root, nodes = tree(order)
-    rng.shuffle(order)
-    for count, key in enumerate(order):
-        rb_erase(nodes[key], root)
-        if count % 100 == 0:
-            rbtree.check(root, owner)
-    assert root.rb_node is None
-
-
 # --- the observer ------------------------------------------------------------------------------
 
 
@@ -229,35 +141,6 @@ def test_observer_hears_of_every_elementary_change():
     assert heard == ["replaced 1 by new", "erased 2"]
 
 
-def test_observer_hears_each_case_of_removal():
-    root, nodes = tree([2, 1, 4, 3, 5, 6])
-    heard = []
-    root.observer = heard.append
-    rb_erase(nodes[1], root)
-    assert heard == [
-        "erased 1",
-        "rotated left at 2",
-        "red sibling: painted 4 black, 2 red",
-        "no red nephew: painted 3 red",
-        "painted 2 black",
-    ]
-    root, nodes = tree([2, 1, 3, 4])
-    root.observer = heard.append
-    heard.clear()
-    rb_erase(nodes[1], root)
-    assert heard == ["erased 1", "rotated left at 2", "red far nephew: painted 2 and 4 black"]
-    root, nodes = tree([2, 1, 4, 3])
-    root.observer = heard.append
-    heard.clear()
-    rb_erase(nodes[1], root)
-    assert heard == [
-        "erased 1",
-        "rotated right at 4",
-        "rotated left at 2",
-        "red near nephew: painted 2 black",
-    ]
-
-
 # --- the validator -----------------------------------------------------------------------------
 
 
@@ -271,9 +154,7 @@ def test_check_names_red_nodes_in_a_row():
 def test_check_names_unequal_black_heights():
     root, nodes = tree([4, 2, 6])
     nodes[2].color = BLACK
-    with pytest.raises(
-        InvariantError, match="unequal black heights under 4: left 1 != right 0"
-    ):
+    with pytest.raises(InvariantError, match="unequal black heights under 4: left 1 != right 0"):
         rbtree.check(root)
 
 

@@ -9,7 +9,6 @@ from kvmmu_edu.trace.recorder import EventTrace
 from kvmmu_edu.virt import memslots
 from kvmmu_edu.virt.kvm import Kvm
 from kvmmu_edu.virt.set_memory_region import UserspaceMemoryRegion, vm_ioctl_set_memory_region
-from kvmmu_edu.virt.vcpu import KvmVcpu
 
 MIB = 1 << 20
 
@@ -103,7 +102,7 @@ def run(kvm, coro):
     return kvm.sched.run("kvmtrace", coro)
 
 
-def ioctl(kvm, slot, gpa, size, flags=0, hva=None):
+def ioctl(kvm, slot, gpa, size, flags=0, *, hva=None):
     """KVM_SET_USER_MEMORY_REGION; without *hva* that of the slot, or one made from the id."""
     if hva is None:
         old = memslots.id_to_memslot(memslots.memslots(kvm, slot >> 16), slot & 0xFFFF)

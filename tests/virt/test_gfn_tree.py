@@ -60,7 +60,12 @@ def test_approximate_search_gives_a_neighbour_of_the_hole(three):
 def test_try_get():
     slot = MemorySlot(1)
     slot.base_gfn, slot.npages = 4, 2
-    assert [try_get_memslot(slot, gfn) is slot for gfn in (3, 4, 5, 6)] == [False, True, True, False]
+    assert [try_get_memslot(slot, gfn) is slot for gfn in (3, 4, 5, 6)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
     assert try_get_memslot(None, 4) is None
 
 
@@ -171,7 +176,7 @@ def test_range_finds_what_a_scan_finds(pieces, start, length):
 def test_two_slots_cannot_start_at_the_same_frame(three):
     twin = MemorySlot(99)
     twin.id, twin.base_gfn, twin.npages = 9, 0x10, 1
-    with pytest.raises(KernelBug, match="slot 9 .* starts where slot 0"):
+    with pytest.raises(KernelBug, match=r"slot 9 .* starts where slot 0"):
         insert_gfn_node(three, twin)
 
 

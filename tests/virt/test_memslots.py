@@ -57,9 +57,7 @@ def test_last_used_slot_follows_a_replacement_in_both_sets(kvm):
     new = by_id(kvm, 0)
     assert gfn_to_memslot(kvm, 0) is new
     ioctl(kvm, 0, 0, MIB, 0)
-    assert {
-        s.last_used_slot.read_once() for s in all_memslots(kvm)[0]
-    } == {by_id(kvm, 0)}
+    assert {s.last_used_slot.read_once() for s in all_memslots(kvm)[0]} == {by_id(kvm, 0)}
     delete(kvm, 0)
     assert [s.last_used_slot.read_once() for s in all_memslots(kvm)[0]] == [None, None]
     assert kinds(kvm, LastUsedSlotChanged)[-1].serial == 0
@@ -76,7 +74,7 @@ def test_address_spaces_are_independent(kvm):
 def test_slots_of_different_address_spaces_cannot_replace_each_other(kvm):
     ioctl(kvm, 0, 0, MIB)
     ioctl(kvm, 0x10000, 0, MIB)
-    with pytest.raises(InvariantError, match="address space 0, .* of 1"):
+    with pytest.raises(InvariantError, match=r"address space 0, .* of 1"):
         memslots_get_as_id(by_id(kvm, 0), by_id(kvm, 0x10000))
 
 
@@ -210,7 +208,7 @@ class AgainstDict(RuleBasedStateMachine):
         fail=st.booleans(),
         keep=st.booleans(),
     )
-    def set_region(self, number, gfn, npages, flags, fail, keep):
+    def set_region(self, number, gfn, npages, *, flags, fail, keep):
         old = self.model.get(number)
         hva = 0x1000_0000 + (number & 0xFF) * PAGE
         if keep and old and npages:
@@ -220,16 +218,16 @@ class AgainstDict(RuleBasedStateMachine):
         self.kvm.arch.fail = "ENOMEM" if fail and reaches_arch and npages else None
         if self.kvm.arch.fail:
             name, moved = "ENOMEM", 4 if moved == 4 else 0
+        refused = None
         try:
-            ioctl(self.kvm, number, gfn * PAGE, npages * PAGE, flags, hva)
+            ioctl(self.kvm, number, gfn * PAGE, npages * PAGE, flags, hva=hva)
         except KvmError as error:
-            assert error.name == name, error
-        else:
-            assert name is None
-            if npages:
-                self.model[number] = (gfn, npages, flags, hva)
-            else:
-                del self.model[number]
+            refused = error.name
+        assert refused == name
+        if name is None and npages:
+            self.model[number] = (gfn, npages, flags, hva)
+        elif name is None:
+            del self.model[number]
         self.generations[number >> 16] += moved
 
     @rule(gfn=st.integers(0, 60))

@@ -22,7 +22,7 @@ GIB = 1 << 30
 TIB = 1 << 40
 
 
-def call(kvm, slot=0, gpa=0x100000, size=MIB, flags=0, hva=HVA):
+def call(kvm, *, slot=0, gpa=0x100000, size=MIB, flags=0, hva=HVA):
     return run(
         kvm, vm_ioctl_set_memory_region(kvm, UserspaceMemoryRegion(slot, flags, gpa, size, hva))
     )
@@ -138,7 +138,9 @@ def test_overlap(slot, gpa, size):
     error = refusal(slot, slot=1, gpa=gpa, size=size, hva=HVA + 8 * MIB)
     assert error.name == "EEXIST"
     end = (gpa + size) // PAGE
-    assert error.why == f"slot 1 [gfn {gpa // PAGE:#x}, {end:#x}) overlaps slot 0 [gfn 0x100, 0x200)"
+    assert (
+        error.why == f"slot 1 [gfn {gpa // PAGE:#x}, {end:#x}) overlaps slot 0 [gfn 0x100, 0x200)"
+    )
 
 
 def test_neighbours_do_not_overlap(slot):
@@ -175,13 +177,13 @@ def test_a_slot_is_deleted_once(slot):
 
 def test_broken_page_count(slot):
     slot.nr_memslot_pages = 5
-    with pytest.raises(KvmError, match="EIO: slot 0 .* has 256 pages, all slots together 5"):
+    with pytest.raises(KvmError, match=r"EIO: slot 0 .* has 256 pages, all slots together 5"):
         delete(slot, 0)
 
 
 def test_total_pages_wrap(kvm):
     kvm.nr_memslot_pages = 2**64 - 10
-    with pytest.raises(KvmError, match="EINVAL: .* wrap around"):
+    with pytest.raises(KvmError, match=r"EINVAL: .* wrap around"):
         call(kvm)
 
 

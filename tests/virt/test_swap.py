@@ -127,7 +127,7 @@ def test_holding_slots_arch_lock_over_the_wait_is_a_deadlock(kvm):
         await kvm.slots_arch_lock.lock()
         await kvm.srcu.synchronize()
 
-    with pytest.raises(Deadlock, match="grace period of kvm->srcu.*vcpu0 waits for slots_arch"):
+    with pytest.raises(Deadlock, match=r"grace period of kvm->srcu.*vcpu0 waits for slots_arch"):
         run(kvm, forgetful())
 
 
