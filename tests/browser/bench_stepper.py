@@ -1,4 +1,4 @@
-"""Prints how much work the painter does for a step: ``python tests/browser/bench_stepper.py``.
+"""Prints how much work the painter does for a step: ``python -m tests.browser.bench_stepper``.
 
 For trees of 200 and 600 page tables and 200 steps:
 
@@ -14,7 +14,7 @@ import statistics
 import sys
 from typing import Any
 
-from browser_page import STEPPER_PAGE, chromium
+from tests.browser.browser_page import STEPPER_PAGE, chromium
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from kvmmu_widgets.synthetic import synthetic_message

@@ -12,7 +12,6 @@ KERNEL = {
     "url": "https://elixir.bootlin.com/linux/v6.12/source/arch/x86/kvm/mmu/tdp_mmu.c",
 }
 SPLIT = [
-    "async def tdp_mmu_split_huge_page(kvm, it, sp, *, shared):",
     "    huge_spte = it.old_spte",
     "    level = it.level",
     "    for i in range(SPTE_ENT_PER_PAGE):",
@@ -51,7 +50,7 @@ CONTENTS = [
     _content("table", "table L3", "gfn 0x0"),
     _content("table", "table L2", "gfn 0x0", HUGE, HUGE3, EMPTY),
     _content("table", "table L2", "gfn 0xc0000", _cell("[128] table", "payload", "link", 10, 110)),
-    _content("table unlinked", "table L1", "gfn 0x400 · not linked", RUN, badge="new"),
+    _content("table unlinked", "table L1", "gfn 0x400 · not linked", RUN, badge="new") | {"h": 80},
     _content("table", "table L2", "gfn 0x0", LINK, HUGE3, EMPTY),
     _content("table", "table L1", "gfn 0x400", RUN),
     _content("table", "table L1", "gfn 0x400 · dirty logging", READ_ONLY),
@@ -88,13 +87,13 @@ STEPS: list[dict[str, Any]] = [
      "source": 0, "line": 41},
     {"layout": 0, "nodes": {"t5": 4}, "marks": ["t5"], "op": 0, "task": "kvmtrace",
      "text": "A table of 512 small entries is built at gfn 0x400; nobody can see it yet.",
-     "short": "build 512 children", "source": 0, "line": 44, "counters": {"2": [5, 6]}},
+     "short": "build 512 children", "source": 0, "line": 43, "counters": {"2": [5, 6]}},
     {"layout": 0, "text": "vCPU 0 reads 0x600000: its TLB has the translation.", "op": 1,
      "short": "read 0x600000", "task": "vcpu0"},
     {"layout": 0, "nodes": {"t3": 5, "t5": 6}, "edges": {"t3>t5": "linked"},
      "marks": ["t3#0", "t3>t5", "t5"], "op": 2, "task": "kvmtrace",
      "text": "The 2M entry at gfn 0x400 now points to a table of 512 ready 4K entries.",
-     "short": "cmpxchg 0x400: 2M → table", "source": 0, "line": 45,
+     "short": "cmpxchg 0x400: 2M → table", "source": 0, "line": 44,
      "ftrace": "kvm_mmu_split_huge_page: gfn 400 spte 86000000804004b7 level 2 errno 0",
      "counters": {"0": [3, 515], "1": [2, 1]},
      "checks": {"leaves equal pages": True, "no stale TLB entry": True}},
@@ -130,9 +129,12 @@ def split_message() -> dict[str, Any]:
     """Return a run of nine steps, two tasks, two locks: a huge page is split and put together."""
     sources = [
         {"module": "kvmmu_edu/x86/tdp_mmu.py", "function": "tdp_mmu_split_huge_page",
+         "head": "async def tdp_mmu_split_huge_page(kvm, it, sp, *, shared):",
+         "summary": "Replace a huge page by a table of smaller ones.",
          "start": 40, "lines": SPLIT, "kernel": KERNEL},
         {"module": "kvmmu_edu/x86/dirty_log.py", "function": "wrprot_gfn_range", "start": 9,
-         "lines": ["async def wrprot_gfn_range(kvm, root, start, end):", "    return False"],
+         "head": "async def wrprot_gfn_range(kvm, root, start, end):",
+         "lines": ["    spte_set = False", "    return spte_set"],
          "kernel": {**KERNEL, "url": "javascript:alert(1)"}},
     ]  # fmt: skip
     return deepcopy({

@@ -1,7 +1,7 @@
 // The message between Python and the painter, as types; see ../README.md. For checks only.
 
 type Cell = { t: string; s?: string; cls: string; box: number[]; more?: string[] };
-type Content = { cls: string; title: string; sub?: string; badge?: string; cells?: Cell[] };
+type Content = { h?: number; cls: string; title: string; sub?: string; badge?: string; cells?: Cell[] };
 type Edge = { d: string; tip?: number[]; label?: string; at?: number[] };
 type Layout = {
   w: number;
@@ -14,6 +14,8 @@ type Operation = { n: number; text: string; first: number; last: number };
 type Source = {
   module: string;
   function: string;
+  head?: string;
+  summary?: string;
   start: number;
   lines: string[];
   kernel?: { function: string; file: string; version: string; url?: string } | null;

@@ -12,12 +12,19 @@ export class Lanes {
     this.message = message;
     this.history = history;
     this.tasks = history.tasks;
-    this.locks = [...history.locks.keys()];
+    // many locks share a column
+    const locks = [...history.locks.keys()];
+    this.locks = locks.length > 2 ? [] : locks;
+    this.together = locks.length > 2 ? locks : [];
     this.start = 0;
     this.first = -1;
     this.size = Math.min(ROWS, message.steps.length);
     const names = ["step", ...this.tasks, ...this.locks].map(String);
     const kinds = ["kw-n", ...this.tasks.map(() => "kw-lane"), ...this.locks.map(() => "kw-lock")];
+    if (this.together.length) {
+      names.push("locks held");
+      kinds.push("kw-locks");
+    }
     const head = make("tr", {}, ...names.map((name, i) => make("th", { scope: "col", class: kinds[i] }, name)));
     this.rows = Array.from({ length: this.size }, (_, i) => this.#row(kinds, () => goto(this.start + i)));
     const table = make("table", { "aria-label": "Tasks side by side" }, make("thead", {}, head),
@@ -50,12 +57,21 @@ export class Lanes {
   /** @param {{ number: Element, cells: Element[] }} row @param {number} n */
   #fill({ number, cells }, n) {
     const step = /** @type {Step} */ (this.message.steps[n]);
-    const texts = this.tasks.map((task) => (task === step.task ? step.short || step.text : ""));
-    const locks = this.locks.map((name) => {
-      const track = this.history.locks.get(name);
-      return (track && this.history.valueAt(track, n)) || "";
-    });
+    const said = step.short || step.text;
+    const texts = this.tasks.map((task) => (task === step.task ? said : ""));
+    // a step of no task: an operation begins
+    if (!step.task) texts[0] = said;
+    texts.push(...this.locks.map((name) => this.#holder(name, n)));
+    const held = this.together.filter((name) => this.#holder(name, n));
+    if (this.together.length) texts.push(held.map((name) => `${name} ${this.#holder(name, n)}`).join(", "));
     write(number, String(n));
-    [...texts, ...locks].forEach((text, i) => write(/** @type {Element} */ (cells[i]), text));
+    texts.forEach((text, i) => write(/** @type {Element} */ (cells[i]), text));
+    cells[0]?.classList.toggle("kw-across", !step.task);
+  }
+
+  /** Return who holds a lock at a step, and how. @param {string} name @param {number} n */
+  #holder(name, n) {
+    const track = this.history.locks.get(name);
+    return (track && this.history.valueAt(track, n)) || "";
   }
 }

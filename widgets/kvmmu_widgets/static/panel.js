@@ -37,8 +37,10 @@ class Code {
     this.source = -2;
     this.height = 0;
     this.where = make("span", { class: "kw-where" });
+    this.head = make("div", { class: "kw-head" });
     this.lines = make("div", { class: "kw-lines" });
-    this.code = make("div", { class: "kw-code", tabindex: 0, role: "region", "aria-label": "Source" }, this.lines);
+    const text = make("div", { class: "kw-text" }, this.head, this.lines);
+    this.code = make("div", { class: "kw-code", tabindex: 0, role: "region", "aria-label": "Source" }, text);
     this.kernel = make("div", { class: "kw-kernel" });
     this.trace = make("div", { class: "kw-trace" });
     this.element = section("Where in the code", this.code, this.kernel, this.trace);
@@ -70,7 +72,8 @@ class Code {
   /** Bring the running line to the middle; last of all, because it needs the sizes. */
   settle() {
     if (this.running && this.settled !== this.running) {
-      this.code.scrollTop = (this.index + 0.5) * LINE_HEIGHT - this.height / 2;
+      // the head covers one line
+      this.code.scrollTop = (this.index + 1) * LINE_HEIGHT - this.height / 2;
     }
     this.settled = this.running;
   }
@@ -87,6 +90,8 @@ class Code {
   #change(source) {
     this.element.classList.toggle("kw-nothing", !source);
     write(this.where, source?.module ?? "");
+    write(this.head, source?.head ?? "");
+    this.head.title = source?.summary ?? "";
     this.where.title = source ? `${source.module}: ${source.function}()` : "";
     if (!source) {
       this.lines.replaceChildren();

@@ -9,7 +9,7 @@ import { View } from "./view.js";
 /** The sign of a change that needs no colour: a filled corner. */
 const CORNER = "M-1,-1H12L-1,12Z";
 /** The sign that a click tells more. */
-const DOTS = "M-11,-5h2v2h-2zM-7.5,-5h2v2h-2zM-4,-5h2v2h-2z";
+const FOLD = "M-1,-8V-1H-8Z";
 const EMPTY_CELL = { t: "", s: "", cls: "", box: [0, 0, 0, 0] };
 
 /** A run of entries in a card. */
@@ -24,7 +24,7 @@ class CellView {
     /** @type {Cell} */
     this.now = /** @type {Cell} */ (EMPTY_CELL);
     /** @type {SVGPathElement | null} */
-    this.dots = null;
+    this.fold = null;
     this.changed = false;
     card.append(this.element);
   }
@@ -42,7 +42,7 @@ class CellView {
       this.element.setAttribute("transform", `translate(${x} ${y})`);
       dress(this.box, { width: w, height: h });
       dress(this.hatch, { width: w, height: h });
-      this.dots?.setAttribute("transform", `translate(${w} ${h})`);
+      this.fold?.setAttribute("transform", `translate(${w} ${h})`);
     }
     this.#offer(Boolean(cell.more?.length), cell);
   }
@@ -56,7 +56,7 @@ class CellView {
   }
 
   #classes() {
-    const more = this.dots ? " kw-more" : "";
+    const more = this.fold ? " kw-more" : "";
     this.element.setAttribute("class", `kw-cell ${this.now.cls ?? ""}${more}${this.changed ? " changed" : ""}`);
   }
 
@@ -64,15 +64,15 @@ class CellView {
   #offer(more, cell) {
     const { element } = this;
     if (more) element.setAttribute("aria-label", `${cell.t} ${cell.s ?? ""}, details`);
-    if (more === Boolean(this.dots)) return;
+    if (more === Boolean(this.fold)) return;
     if (more) {
       const [, , w, h] = cell.box;
-      this.dots = draw("path", { d: DOTS, class: "kw-dots", transform: `translate(${w} ${h})` });
-      element.append(this.dots);
+      this.fold = draw("path", { d: FOLD, class: "kw-fold", transform: `translate(${w} ${h})` });
+      element.append(this.fold);
       dress(element, { role: "button", tabindex: -1, "aria-haspopup": "dialog" });
     } else {
-      this.dots?.remove();
-      this.dots = null;
+      this.fold?.remove();
+      this.fold = null;
       for (const name of ["role", "tabindex", "aria-haspopup", "aria-label"]) element.removeAttribute(name);
     }
     this.#classes();
@@ -90,6 +90,8 @@ class CardView {
     this.badge = draw("text", { y: 18, class: "kw-badge" });
     this.element = draw("g", {}, this.box, this.hatch, this.title, this.sub, this.badge);
     this.id = id;
+    this.height = 0;
+    this.drawn = -1;
     /** @type {CellView[]} */
     this.cells = [];
     /** @type {Content | null} */
@@ -102,10 +104,20 @@ class CardView {
 
   /** @param {number[]} box */
   place([x, y, w, h]) {
+    this.height = Number(h);
     this.element.style.transform = `translate(${x}px, ${y}px)`;
-    dress(this.box, { width: w, height: h });
-    dress(this.hatch, { width: w, height: h });
+    this.box.setAttribute("width", String(w));
+    this.hatch.setAttribute("width", String(w));
     this.badge.setAttribute("x", String(Number(w) - 10));
+    if (this.now) this.#stretch(this.now);
+  }
+
+  /** A content may be lower than its place. @param {Content} content */
+  #stretch({ h = this.height }) {
+    if (h === this.drawn) return;
+    this.drawn = h;
+    this.box.setAttribute("height", String(h));
+    this.hatch.setAttribute("height", String(h));
   }
 
   /** @param {Content} content @param {boolean} gone */
@@ -114,6 +126,7 @@ class CardView {
     if (content !== this.now) {
       const cls = this.now?.cls;
       this.now = content;
+      this.#stretch(content);
       write(this.title, content.title ?? "");
       write(this.sub, content.sub ?? "");
       write(this.badge, content.badge ?? "");
@@ -269,7 +282,7 @@ export class Picture {
     for (const card of this.cards.values()) {
       if (!card.shown) continue;
       for (const [index, cell] of card.cells.entries()) {
-        if (cell.dots && found.push({ id: card.id, index, element: cell.element }) >= most) return found;
+        if (cell.fold && found.push({ id: card.id, index, element: cell.element }) >= most) return found;
       }
     }
     return found;
