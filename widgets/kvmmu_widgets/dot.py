@@ -36,7 +36,7 @@ def to_dot(cards: Mapping[str, Reserved], arrows: Iterable[Arrow], ranks: Mappin
     :param ranks: how far from the top a card without any edge is to stand, rows
     """
     graph = graphviz.Digraph(
-        graph_attr={"nodesep": "0.3", "ranksep": "0.45", "ordering": "out", "margin": "0"},
+        graph_attr={"nodesep": "0.3", "ranksep": "0.55", "ordering": "out", "margin": "0"},
         node_attr={"shape": "plain", "fontname": "Courier", "fontsize": "10"},
         edge_attr={"arrowsize": "0.7"},
     )

@@ -86,7 +86,7 @@ class Reserved:
         self.width = max(self.width, round(_header_width(card)), self._ports_right() + CARD_PAD)
         if not rest:
             return
-        beside, right, height = self._beside(rest)
+        beside, right, height = self._beside(card)
         if beside:
             self.row = max(self.row, height)
         else:
@@ -99,6 +99,17 @@ class Reserved:
         rows = [part for part in (self.above, self.row) if part]
         inside = sum(rows) + GAP * (len(rows) - 1) + BOTTOM if rows else 4
         return self.width, self.header + inside
+
+    def height_of(self, card: Card) -> float:
+        """Return how high *card* is drawn, px: no higher than it needs to be.
+
+        A card with ports keeps all its height, because edges leave from its lower edge.
+        """
+        if self.ports:
+            return self.size()[1]
+        boxes = self.boxes(card)
+        bottom = max((y + height + BOTTOM for _, y, _, height in boxes), default=self.header + 4)
+        return min(bottom, self.size()[1])
 
     def port_boxes(self) -> dict[str, Box]:
         """Return where the cells with ports stand, relative to the card."""
@@ -113,17 +124,16 @@ class Reserved:
         """Return where each cell of *card* stands, relative to the card."""
         ports = self.port_boxes()
         rest = [cell for cell in card.cells if not cell.port]
-        beside, _, _ = self._beside(rest)
+        beside, _, _ = self._beside(card)
         if beside:
-            places, _, _ = _flow(rest, self._ports_right() + GAP, float("inf"))
+            places, _, _ = _flow(rest, self._left(card), float("inf"))
             top = self._row_top()
+            places = [_moved(box, top + (self.row - box[3]) / 2) for box in places]
         else:
             places, _, _ = _flow(rest, CARD_PAD, self._limit())
-            top = self.header
+            places = [_moved(box, self.header) for box in places]
         following = iter(places)
-        return [
-            ports[cell.port] if cell.port else _moved(next(following), top) for cell in card.cells
-        ]
+        return [ports[cell.port] if cell.port else next(following) for cell in card.cells]
 
     def _row_top(self) -> float:
         return self.header + (self.above + GAP if self.above else 0)
@@ -135,11 +145,21 @@ class Reserved:
         """Return the right end of the cells with ports, px."""
         return CARD_PAD + sum(self.ports.values()) + GAP * max(0, len(self.ports) - 1)
 
-    def _beside(self, rest: list[Cell]) -> tuple[bool, float, float]:
-        """Return whether *rest* fits beside the ports, its right end and its height."""
+    def _left(self, card: Card) -> float:
+        """Return where the cells without a port may begin beside those with one, px."""
+        boxes = self.port_boxes()
+        ends = [boxes[cell.port][0] + boxes[cell.port][2] for cell in card.cells if cell.port]
+        return max(ends) + GAP if ends else CARD_PAD
+
+    def _beside(self, card: Card) -> tuple[bool, float, float]:
+        """Return whether the cells without a port fit beside those with one.
+
+        Also their right end and their height.
+        """
         if not self.ports:
             return False, 0, 0
-        _, right, height = _flow(rest, self._ports_right() + GAP, float("inf"))
+        rest = [cell for cell in card.cells if not cell.port]
+        _, right, height = _flow(rest, self._left(card), float("inf"))
         return right <= max(ROW_WIDTH, self._ports_right() + 120), right, height
 
 

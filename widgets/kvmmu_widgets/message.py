@@ -4,7 +4,7 @@ What it holds is described in ``widgets/README.md``.  It is made for JSON, the s
 run, and small: a step says only what changed, equal contents are said once.  Ours.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from kvmmu_edu.choices import Choices
@@ -16,10 +16,17 @@ from kvmmu_widgets.arrange import Arrangement
 from kvmmu_widgets.layout import Layout
 from kvmmu_widgets.scene import Card, Scene
 from kvmmu_widgets.source import Listing, choose_site, listing
-from kvmmu_widgets.steps import Step, Story
-from kvmmu_widgets.views import VIEWS
+from kvmmu_widgets.steps import Scenes, Step, Story
+from kvmmu_widgets.views.memslot_scenes import MemslotScenes
+from kvmmu_widgets.views.page_table_scenes import PageTableScenes
 
 VERSION: Final = 1
+
+#: what can be drawn: made from all events of the run, the modelled kernel, earlier events
+VIEWS: Final[dict[str, Callable[[list[Any], Choices, list[Any]], Scenes]]] = {
+    "tables": PageTableScenes,
+    "slots": MemslotScenes,
+}
 
 
 def build_message(
@@ -154,10 +161,12 @@ class _Writer:
         if number is None:
             room = self.arrangement.rooms[name]
             boxes = room.boxes(card)
-            key = (card, tuple(boxes))
+            height = room.height_of(card)
+            low = height if height < room.size()[1] else 0
+            key = (card, tuple(boxes), low)
             number = self._content_numbers.setdefault(key, len(self.contents))
             if number == len(self.contents):
-                self.contents.append(_content(card, boxes))
+                self.contents.append(_content(card, boxes, low))
                 self.kinds.update(card.kind.split())
                 for cell in card.cells:
                     self.kinds.update(cell.kind.split())
@@ -181,9 +190,12 @@ class _Writer:
         return {"source": self.sources.index(found), "line": site.line}
 
 
-def _content(card: Card, boxes: Sequence[tuple[float, ...]]) -> dict[str, Any]:
+def _content(card: Card, boxes: Sequence[tuple[float, ...]], low: float) -> dict[str, Any]:
+    """Write a card down; *low* is its height if it is lower than its place, else 0."""
     said: dict[str, Any] = {"cls": card.kind, "title": card.title}
     said |= {key: text for key, text in (("sub", card.sub), ("badge", card.badge)) if text}
+    if low:
+        said["h"] = _number(low)
     cells = []
     for cell, box in zip(card.cells, boxes, strict=True):
         entry: dict[str, Any] = {"t": cell.text, "cls": cell.kind, "box": [_number(n) for n in box]}

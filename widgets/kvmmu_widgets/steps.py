@@ -15,6 +15,7 @@ from kvmmu_edu.trace import events as ev
 from kvmmu_edu.trace.ftrace import RENDERERS
 from kvmmu_edu.trace.recorder import Record
 from kvmmu_edu.trace.stats import FOLDS, VCPU_STATS, Counters
+from kvmmu_widgets.arrange import Arrangement
 from kvmmu_widgets.narrate import Line, Narrator
 from kvmmu_widgets.scene import Scene
 
@@ -49,6 +50,10 @@ class Scenes(Protocol):
 
     def step(self, event: Any) -> Scene:
         """Take *event* in and return the picture after it."""
+        ...
+
+    def arrange(self, scenes: Sequence[Scene], backend: str = "") -> Arrangement:
+        """Return where everything in *scenes* stands."""
         ...
 
 

@@ -50,12 +50,13 @@ def svg(message: Mapping[str, Any], step: int = -1) -> str:
         *_said(said, height),
     ]
     total = height + _SAID_LINE * len(said) + 14
-    names = ("diagonal", "backward", "horizontal", "vertical", "cross")
+    names = [name for name in palette.HATCHES if name in message["hatches"]]
     hatches = "".join(f"--kvmmu-hatch-{name}:url(#kvmmu-{name});" for name in names)
+    size = f'viewBox="0 0 {width:g} {total:g}" width="{width:g}"'
+    style = f'style="max-width:100%;{hatches}"'
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="kvmmu" role="img" '
-            f'viewBox="0 0 {width:g} {total:g}" width="{width:g}" style="max-width:100%;{hatches}">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="kvmmu" role="img" {size} {style}>',
             f"<title>{escape(_title(message, frame))}</title>",
             f"<style>\n{palette.static_css(kinds)}\n{_STYLE}</style>",
             f"<defs>{''.join(_pattern(name) for name in names)}</defs>",
@@ -101,7 +102,8 @@ def _text(x: float, y: float, text: str, cls: str = "", anchor: str = "") -> str
 
 
 def _card(name: str, box: list[float], content: Mapping[str, Any], marks: set[str]) -> str:
-    x, y, w, _ = box
+    x, y, w, h = box
+    box = [x, y, w, content.get("h", h)]
     cls = content["cls"] + (" changed" if name in marks else "")
     parts = [
         f"<g class={quoteattr(cls)}>",

@@ -1,5 +1,6 @@
 """Sentences about memory slots, host memory, operations and locks.  Ours."""
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -74,18 +75,18 @@ def _set_memslot(event: ev.SetMemslot, context: Context) -> Line:
 
 
 def _replace_memslot(event: ev.ReplaceMemslot, context: Context) -> Line:
-    where = f"in set {event.node_idx}, which no reader uses"
+    unused = f"set {event.node_idx}, which no reader uses"
     if not event.old:
         return Line(
-            f"{_capital(context.slot(event.new))} is added {where}.", f"add #{event.new} to set"
+            f"{_capital(context.slot(event.new))} is added to {unused}.", f"add #{event.new} to set"
         )
     if not event.new:
         return Line(
-            f"{_capital(context.slot(event.old))} is taken out {where}.",
+            f"{_capital(context.slot(event.old))} is taken out of {unused}.",
             f"remove #{event.old} from set",
         )
     return Line(
-        f"{_capital(context.slot(event.new))} takes the place of object #{event.old} {where}.",
+        f"{_capital(context.slot(event.new))} takes the place of object #{event.old} in {unused}.",
         f"#{event.old} → #{event.new}",
     )
 
@@ -112,8 +113,13 @@ def _last_used_slot_changed(event: ev.LastUsedSlotChanged, context: Context) -> 
     return Line(f"Set {event.node_idx} remembers {what} as last used.", f"last used: {what}")
 
 
+#: how the engine writes a slot: number, letters of flags, frames
+_SLOT: Final = re.compile(r"(slot \d+)(?: [dr]+)?( INVALID)? ?\[gfn [^)]*\)")
+
+
 def _tree_changed(event: ev.TreeChanged, _context: Context) -> Line:
-    return Line(f"{event.tree} of set {event.node_idx}: {event.why}.", f"{event.tree}: {event.why}")
+    why = _SLOT.sub(lambda found: found[1] + (found[2] or ""), event.why)
+    return Line(f"The {event.tree} of set {event.node_idx}: {why}.", f"{event.tree}: {why}")
 
 
 def _arch_prepare(event: ev.ArchPrepareMemoryRegion, context: Context) -> Line:

@@ -1,9 +1,10 @@
 """A page table as a card: its 512 entries as cells, and what becomes of it.  Ours."""
 
 from collections.abc import Collection
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kvmmu_edu.units import PAGES_PER_HPAGE
 from kvmmu_edu.x86.arena import table_of
@@ -15,6 +16,8 @@ from kvmmu_edu.x86.spte import (
 from kvmmu_widgets.scene import Card, Cell
 from kvmmu_widgets.views.page_tables import BUILT, FREED, GOING, WAITING, Change, Table
 from kvmmu_widgets.views.spte_runs import EMPTY, LEAF, LINK, MMIO, Run, codes, describe_code, runs
+
+Columns: TypeAlias = NDArray[np.bool_]
 
 #: cells without a port that a card shows; the rest are folded into one
 MAX_CELLS: Final = 6
@@ -78,7 +81,7 @@ def _cells(
     shown: list[tuple[Cell, bool]] = []
     rest: list[tuple[Cell, bool]] = []
     empty: list[Run] = []
-    for run in runs(table.sptes, table.level, fmt, _cuts(ports, changed)):
+    for run in runs(table.sptes, table.level, fmt, _cuts(table, fmt, ports, changed)):
         hit = bool(changed[run.start : run.stop].any())
         if run.code == EMPTY and not hit:
             empty.append(run)
@@ -92,8 +95,11 @@ def _cells(
     return [cell for cell, _ in cells], [n for n, (_, hit) in enumerate(cells) if hit]
 
 
-def _cuts(ports: Collection[int], changed: np.ndarray) -> set[int]:
-    cuts = {cut for port in ports for cut in (port, port + 1)}
+def _cuts(table: Table, fmt: SpteFormat, ports: Collection[int], changed: Columns) -> set[int]:
+    """Return where runs have to begin: around what has a port, and around what changed."""
+    looks = codes(table.sptes[list(ports)], table.level, fmt).tolist()
+    present = [port for port, code in zip(ports, looks, strict=True) if code & 7 in (LINK, LEAF)]
+    cuts = {cut for port in present for cut in (port, port + 1)}
     edges = np.flatnonzero(np.diff(changed)) + 1
     if len(edges) <= 2 * MAX_CUTS:
         cuts |= set(edges.tolist())
@@ -120,7 +126,7 @@ def _cell(table: Table, run: Run, fmt: SpteFormat, change: Change | None, port: 
     where = f"[{run.start}]" if count == 1 else f"[{run.start} … {run.stop - 1}]"
     what = str(view)
     if run.code & 7 == LINK and count == 1:
-        what = f"table {table_of(int(table.sptes[run.start]))} {view.flags}"
+        what = f"table {table_of(int(table.sptes[run.start]))}"
     text = f"{where} {f'{count} × ' if count > 1 else ''}{what}"
     sub = _was(table, run, fmt, change) if change is not None else _detail(table, run)
     return Cell(text, sub, view.kind, _more(table, run), port)
@@ -138,7 +144,9 @@ def _detail(table: Table, run: Run) -> str:
     """Return the line below: which frames a run leads to."""
     what = run.code & 7
     if what == MMIO:
-        return f"generation {get_mmio_spte_generation(int(table.sptes[run.start])):#x}"
+        return f"generation {get_mmio_spte_generation(int(table.sptes[run.start]))}"
+    if what == LINK and run.stop - run.start == 1:
+        return describe_code(run.code, table.level).flags
     if what != LEAF:
         return ""
     first, last, contiguous = _pfns(table, run)
