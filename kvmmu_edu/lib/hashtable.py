@@ -31,11 +31,11 @@ class HlistNode:
     """A link in a bucket, embedded in *owner*.
 
     Kernel: struct hlist_node, include/linux/types.h (v6.12)
-    Simplified: it knows its bucket and the node before, where the kernel has one pointer to
-    whatever points to it.
+    Simplified: it knows its key, its bucket and the node before, where the kernel has one
+    pointer to whatever points to it and looks for the key in the owner.
     """
 
-    __slots__ = ("bucket", "next", "owner", "prev")
+    __slots__ = ("bucket", "key", "next", "owner", "prev")
 
     def __init__(self, owner: Any = None) -> None:
         """Make a node that is in no table."""
@@ -43,6 +43,7 @@ class HlistNode:
         self.next: HlistNode | None = None
         self.prev: HlistNode | None = None
         self.bucket = -1
+        self.key = -1
 
 
 class HashTable:
@@ -66,6 +67,7 @@ class HashTable:
         bucket = hash_32(key, self.bits)
         head = self.heads[bucket]
         node.bucket = bucket
+        node.key = key
         node.next, node.prev = head, None
         if head is not None:
             head.prev = node
@@ -107,7 +109,8 @@ class HashTable:
                     f" {node.prev and node.prev.owner} as the one before",
                 )
                 ensure(
-                    node.bucket == bucket,
-                    f"{node.owner} is in bucket {bucket} but names bucket {node.bucket}",
+                    node.bucket == bucket == hash_32(node.key, self.bits),
+                    f"{node.owner} with key {node.key} is in bucket {bucket} but names bucket"
+                    f" {node.bucket}; the key belongs in {hash_32(node.key, self.bits)}",
                 )
                 node, before = node.next, node

@@ -35,8 +35,9 @@ from kvmmu_edu.lib.interval_tree import (
 from kvmmu_edu.lib.rbtree import RbRoot
 from kvmmu_edu.sync.cells import Shared
 from kvmmu_edu.trace.events import LastUsedSlotChanged, ReplaceMemslot, TreeChanged
+from kvmmu_edu.virt import dirty_bitmap
 from kvmmu_edu.virt.gfn_tree import erase_gfn_node, insert_gfn_node, replace_gfn_node
-from kvmmu_edu.virt.memory_slot import MemorySlot, serial_of
+from kvmmu_edu.virt.memory_slot import MEMSLOT_INVALID, MemorySlot, free_memslot, serial_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,12 +155,9 @@ class Memslots:
             f"{self}: {slot} has hva [{slot.userspace_addr:#x}, {slot.end_hva:#x}) but its node"
             f" says [{node.start:#x}, {node.last:#x}]",
         )
-        bucket = slot.id_node[idx].bucket
-        ensure(
-            bucket == hash_32(slot.id, _ID_HASH_BITS),
-            f"{self}: {slot} is in bucket {bucket}, its id belongs in"
-            f" {hash_32(slot.id, _ID_HASH_BITS)}",
-        )
+        dirty_bitmap.check(slot)
+        key = slot.id_node[idx].key
+        ensure(key == slot.id, f"{self}: {slot} is in the id_hash as {key}")
 
     def snapshot(self) -> dict[str, Any]:
         """Return the set as plain values.
@@ -229,9 +227,8 @@ def id_to_memslot(slots: Memslots, slot_id: int) -> MemorySlot | None:
     table = slots.id_hash
     node = table.heads[hash_32(slot_id, table.bits)]
     while node is not None:
-        slot: MemorySlot = node.owner
-        if slot.id == slot_id:
-            return slot
+        if node.key == slot_id:
+            return node.owner  # type: ignore[no-any-return]
         node = node.next
     return None
 
@@ -293,6 +290,20 @@ def replace_memslot(kvm: "Kvm", old: MemorySlot | None, new: MemorySlot | None) 
     insert_gfn_node(slots, new)
 
 
+def free_memslots(kvm: "Kvm") -> None:
+    """Free all slots of a VM that goes away; nobody runs it any more.
+
+    Kernel: kvm_free_memslots(), virt/kvm/kvm_main.c (v6.12)
+    """
+    for pair in all_memslots(kvm):
+        # both sets have the same slots: each is freed once
+        for slot in pair[1].id_hash.hash_for_each():
+            free_memslot(kvm, slot)
+    init_memslots(kvm, len(kvm.memslots))
+    kvm.nr_memslot_pages = 0
+    kvm.nr_memslots_dirty_logging.write_once(0)
+
+
 # --- what holds at rest --------------------------------------------------------------------------
 
 
@@ -320,6 +331,8 @@ def check(kvm: "Kvm") -> None:
             f" {len(kvm.memslots)} without bit 63",
         )
         linked |= set(ours)
+        invalid = [slot for slot in active.slots_by_gfn() if slot.flags & MEMSLOT_INVALID]
+        ensure(not invalid, f"{active} has {invalid[:1]} at rest")
         pages += sum(slot.npages for slot in active.slots_by_gfn())
         logging += sum(slot.flags & 1 for slot in active.slots_by_gfn())
     ensure(

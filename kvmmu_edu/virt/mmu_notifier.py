@@ -11,7 +11,7 @@ Kernel: kvm_mmu_notifier_*, virt/kvm/kvm_main.c (v6.12)
 Simplified: no caches of host frames outside page tables (pfn caches) to invalidate.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from kvmmu_edu.errors import KernelBug, ensure
@@ -97,14 +97,12 @@ async def handle_hva_range(kvm: "Kvm", hva_range: MmuNotifierRange) -> bool:
     return result
 
 
-def _gfn_ranges(kvm: "Kvm", hva_range: MmuNotifierRange) -> list[GfnRange]:
-    """Return the guest frames behind a range of host addresses, slot by slot."""
+def _gfn_ranges(kvm: "Kvm", hva_range: MmuNotifierRange) -> Iterator[GfnRange]:
+    """Yield the guest frames behind a range of host addresses, slot by slot."""
     start, end = hva_range.start, hva_range.end
-    return [
-        GfnRange(slot, *gfns_in_hva_range(slot, start, end), hva_range.may_block)
-        for as_id in range(len(kvm.memslots))
-        for slot in for_each_memslot_in_hva_range(memslots(kvm, as_id), start, end - 1)
-    ]
+    for as_id in range(len(kvm.memslots)):
+        for slot in for_each_memslot_in_hva_range(memslots(kvm, as_id), start, end - 1):
+            yield GfnRange(slot, *gfns_in_hva_range(slot, start, end), hva_range.may_block)
 
 
 async def mmu_unmap_gfn_range(kvm: "Kvm", gfn_range: GfnRange) -> bool:

@@ -5,6 +5,7 @@ Kernel: struct kvm_vcpu, include/linux/kvm_host.h (v6.12)
 
 from typing import TYPE_CHECKING, Any
 
+from kvmmu_edu.errors import ensure
 from kvmmu_edu.sync.cells import Shared
 
 if TYPE_CHECKING:
@@ -53,6 +54,33 @@ class KvmVcpu:
         self.dirty_ring: DirtyRing | None = None
         # what the x86 half keeps
         self.arch: Any = None
+
+    def check(self) -> None:
+        """Raise if the slot it remembers is believed although the active set has it not.
+
+        :raises InvariantError: names the slot and the set
+        """
+        slots = self.kvm.memslots[self.memslots_id].rcu_dereference()
+        slot = self.last_used_slot
+        if slot is None or self.last_used_slot_gen != slots.generation.read_once():
+            return
+        ensure(
+            slot.serial in {known.serial for known in slots.slots_by_gfn()},
+            f"vCPU {self.vcpu_id} remembers {slot} of generation {self.last_used_slot_gen}, but"
+            f" {slots} of that generation has it not",
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what the generic half knows of it as plain values."""
+        slot = self.last_used_slot
+        return {
+            "mode": self.mode.read_once(),
+            "requests": tuple(sorted(self.requests)),
+            "memslots_id": self.memslots_id,
+            "last_used_slot": None if slot is None else slot.id,
+            "last_used_slot_gen": self.last_used_slot_gen,
+            "dirty_ring": None if self.dirty_ring is None else self.dirty_ring.snapshot(),
+        }
 
 
 def vcpu_load(vcpu: KvmVcpu) -> None:

@@ -51,5 +51,7 @@ def test_check_names_a_wrong_bucket():
     node = HlistNode(0)
     table.hash_add(node, 0)
     node.bucket = 1
-    with pytest.raises(InvariantError, match="in bucket 0 but names bucket 1"):
+    with pytest.raises(
+        InvariantError, match="key 0 is in bucket 0 but names bucket 1; the key belongs in 0"
+    ):
         table.check()

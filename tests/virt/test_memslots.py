@@ -6,13 +6,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from kvmmu_edu.errors import InvariantError, KvmError
-from kvmmu_edu.trace.events import LastUsedSlotChanged, TreeChanged
+from kvmmu_edu.trace.events import LastUsedSlotChanged, SlotFreed, TreeChanged
 from kvmmu_edu.trace.recorder import StepTrace
 from kvmmu_edu.virt import memslots as module
 from kvmmu_edu.virt.gfn_tree import gfn_to_memslot
 from kvmmu_edu.virt.hva_tree import for_each_memslot_in_hva_range
 from kvmmu_edu.virt.memslots import (
     all_memslots,
+    free_memslots,
     get_inactive_memslots,
     id_to_memslot,
     memslots,
@@ -96,6 +97,19 @@ def test_trees_are_silent_otherwise(kvm):
     assert kinds(kvm, TreeChanged) == []
 
 
+def test_a_vm_that_goes_away_frees_each_slot_once(kvm):
+    for number in (0, 1, 0x10000):
+        ioctl(kvm, number, number * MIB, MIB, 1)
+    free_memslots(kvm)
+    assert sorted(kinds(kvm, SlotFreed)) == [(1,), (2,), (3,)]
+    assert [call for call in kvm.arch.calls if call[0] == "free"] == [
+        ("free", 1),
+        ("free", 2),
+        ("free", 3),
+    ]
+    module.check(kvm)
+
+
 # --- check() notices ---------------------------------------------------------------------------
 
 
@@ -134,9 +148,9 @@ def test_check_the_hva_node(two):
     broken(two, "but its node says")
 
 
-def test_check_the_bucket(two):
+def test_check_the_id(two):
     by_id(two, 0).id = 77
-    broken(two, "its id belongs in")
+    broken(two, r"slot 77 \[gfn 0x0, 0x100\) is in the id_hash as 0")
 
 
 def test_check_the_generation(two):
@@ -151,6 +165,17 @@ def test_check_a_last_used_slot_that_is_gone(two):
     delete(two, 1)
     memslots(two).last_used_slot.write_once(gone)
     broken(two, "last_used_slot is slot 1 .* not in the set")
+
+
+def test_check_a_bitmap(two):
+    ioctl(two, 2, 4 * MIB, 63 * PAGE, 1)
+    by_id(two, 2).dirty_bitmap[:] = 2**64 - 1
+    broken(two, "dirty bits 0x8000000000000000 of the last word are behind")
+
+
+def test_check_a_copy_that_was_left_behind(two):
+    by_id(two, 0).flags |= 1 << 16
+    broken(two, "INVALID .* at rest")
 
 
 def test_check_the_counts(two):
