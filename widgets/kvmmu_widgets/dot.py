@@ -14,7 +14,7 @@ import graphviz
 from kvmmu_widgets.measure import CARD_PAD, GAP, Reserved
 
 #: leaves of one parent that stand side by side before a further row is begun
-LEAVES_IN_ROW: Final = 6
+LEAVES_IN_ROW: Final = 4
 #: rows of leaves at most
 LEAF_ROWS: Final = 8
 
@@ -36,7 +36,7 @@ def to_dot(cards: Mapping[str, Reserved], arrows: Iterable[Arrow], ranks: Mappin
     :param ranks: how far from the top a card without any edge is to stand, rows
     """
     graph = graphviz.Digraph(
-        graph_attr={"nodesep": "0.3", "ranksep": "0.55", "ordering": "out", "margin": "0"},
+        graph_attr={"nodesep": "0.25", "ranksep": "0.55", "ordering": "out", "margin": "0"},
         node_attr={"shape": "plain", "fontname": "Courier", "fontsize": "10"},
         edge_attr={"arrowsize": "0.7"},
     )

@@ -110,7 +110,8 @@ class _Writer:
         said["text"], said["short"] = step.line
         said["event"] = type(record.event).__name__ if record else ""
         said["ftrace"] = "\n".join(step.ftrace)
-        said["task"] = record.task if record else ""
+        # what the program does outside of any task is done by no task
+        said["task"] = record.task if record and record.task != "swapper" else ""
         said["locks"] = step.locks
         said["counters"] = {
             str(self._counter(name)): list(ends) for name, ends in step.counters.items()

@@ -38,6 +38,9 @@ TRAILING: Final = frozenset(
 )
 
 
+_NOTHING: Final = Record(0, "", None, ())
+
+
 class Scenes(Protocol):
     """A view: draws the state, event by event.
 
@@ -45,6 +48,8 @@ class Scenes(Protocol):
     """
 
     scene: Scene
+    #: the lock without which nobody changes what is drawn
+    GUARD: str
     #: kinds of events that have a step of their own though they change no picture
     TOLD: frozenset[type]
 
@@ -54,6 +59,10 @@ class Scenes(Protocol):
 
     def arrange(self, scenes: Sequence[Scene], backend: str = "") -> Arrangement:
         """Return where everything in *scenes* stands."""
+        ...
+
+    def invariants(self, counters: Counters) -> dict[str, bool]:
+        """Return what must hold while nobody has the guard, and whether it does."""
         ...
 
 
@@ -116,6 +125,8 @@ class Story:
         self._locks = _Locks()
         self._lead: list[Record] = []
         self._op: int | None = None
+        # what is missing at the beginning is missing in the counters, too
+        self._whole = next(iter([*before, *records]), _NOTHING).id == 0
         for record in before:
             self.narrator.hear(record.event)
             self._counters.fold(record.event)
@@ -126,10 +137,18 @@ class Story:
             self._take(record)
             if checks and record.id in checks:
                 self.steps[-1].checks.update(checks[record.id])
+        self._check()
         self._complete(self.steps[-1], self._lead)
+
+    def _check(self) -> None:
+        """Evaluate the invariants after a step, if its lock is free before the next event."""
+        step = self.steps[-1]
+        if self._whole and not step.checks and not self._lead and self._locks.free(self.view.GUARD):
+            step.checks.update(self.view.invariants(self._counters.counters))
 
     def _take(self, record: Record) -> None:
         event = record.event
+        self._check()
         scene = self.view.step(event)
         if isinstance(event, ev.OperationBegin):
             self._op = len(self.operations)
@@ -232,6 +251,9 @@ class _Locks:
         tasks = ", ".join(holders)
         text = tasks if event.mode == "lock" else f"{event.mode}: {tasks}"
         self.now[event.lock] = text if holders else None
+
+    def free(self, lock: str) -> bool:
+        return not self.holders.get(lock)
 
     def changes(self) -> dict[str, str | None]:
         changed = {

@@ -5,6 +5,7 @@ from typing import Any
 
 from kvmmu_edu.choices import Choices
 from kvmmu_edu.trace import events as ev
+from kvmmu_edu.trace.stats import Counters
 from kvmmu_widgets.arrange import Arrangement
 from kvmmu_widgets.arrange_trees import Block, Node, Pane, Structure, Tree, arrange_trees
 from kvmmu_widgets.scene import Card, Edge, Scene
@@ -22,6 +23,7 @@ class MemslotScenes:
     :ivar model: the slots after the events so far
     """
 
+    GUARD = "slots_lock"
     #: kinds of events that have a step of their own though they may change no card
     TOLD = frozenset(
         (
@@ -60,6 +62,11 @@ class MemslotScenes:
         """Return where everything stands: one layout for each structure of the trees."""
         del backend  # a binary tree knows its places: left is left
         return arrange_trees(scenes)
+
+    def invariants(self, counters: Counters) -> dict[str, bool]:
+        """Return whether both sets of each address space have the same slots."""
+        del counters
+        return {"both sets equal": all(a.members == b.members for a, b in self.model.sets.values())}
 
     def _draw(self) -> None:
         model, old = self.model, self.scene

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from kvmmu_edu.choices import Choices
 from kvmmu_edu.trace import events as ev
+from kvmmu_edu.trace.stats import Counters
 from kvmmu_edu.units import PT64_ROOT_4LEVEL
 from kvmmu_edu.x86.spte import spte_format
 from kvmmu_widgets.arrange import Arrangement, arrange_union
@@ -19,7 +20,7 @@ from kvmmu_widgets.views.places import assign_places
 from kvmmu_widgets.views.table_cards import table_card
 
 #: a table that leads to more tables than this draws its entries as runs, without ports
-MAX_PORTS: Final = 10
+MAX_PORTS: Final = 6
 
 
 class PageTableScenes:
@@ -33,6 +34,7 @@ class PageTableScenes:
     :ivar model: the tables after the events so far
     """
 
+    GUARD = "mmu_lock"
     #: kinds of events that have a step of their own though they change no table
     TOLD = frozenset(
         (
@@ -67,6 +69,7 @@ class PageTableScenes:
         self.model = fold(before, TablesModel(fmt))
         self.scene = Scene()
         self._stale = {table.life for table in self.model.tables.values()}
+        self.model.relinked = True
         self._draw()
         self.scene = Scene(self.scene.cards, self.scene.edges)
 
@@ -80,6 +83,12 @@ class PageTableScenes:
         """Return where everything stands: one layout for all of *scenes*."""
         ranks = {place.name: max(PT64_ROOT_4LEVEL - place.level, 0) for place in self.places}
         return arrange_union(scenes, ranks, backend)
+
+    def invariants(self, counters: Counters) -> dict[str, bool]:
+        """Return whether the tables map as many pages as KVM's statistics say."""
+        pages = {1: "pages_4k", 2: "pages_2m", 3: "pages_1g"}
+        same = all(self.model.pages(level) == counters.vm[name] for level, name in pages.items())
+        return {"leaves equal pages": same}
 
     def name(self, life: int) -> str:
         """Return the name of the place where this life of a table is drawn."""
@@ -100,10 +109,8 @@ class PageTableScenes:
         for life in sorted((self._stale | model.touched) & here.keys()):
             marks += self._draw_card(here[life], cards)
         self._stale = model.touched
-        edges = self._edges()
+        edges = self._edges() if model.relinked else self.scene.edges
         marks += [name for name in edges if name not in self.scene.edges]
-        if edges == self.scene.edges:
-            edges = self.scene.edges
         self.scene = Scene(cards, edges, tuple(marks) if model.touched else ())
 
     def _draw_card(self, table: Table, cards: dict[str, Card]) -> list[str]:

@@ -50,6 +50,7 @@ class Table:
     :ivar life: a number of its own; a row of the arena can have several lives
     :ivar row: the row of the arena: the table's number
     :ivar sptes: its entries, uint64[512]
+    :ivar leaves: how many of them map a page
     :ivar state: ``BUILT``, ``LINKED``, ``GOING``, ``WAITING`` (for RCU) or ``FREED``
     :ivar link: the first entry that led here; None for roots and for what was never linked
     :ivar born: number of the event that made it, -1 if it was there before
@@ -63,6 +64,7 @@ class Table:
     as_id: int
     sptes: NDArray[np.uint64]
     born: int
+    leaves: int = 0
     state: int = BUILT
     invalid: bool = False
     nx_split: bool = False
@@ -85,6 +87,8 @@ class TablesModel:
     :ivar links: entries that lead to a table now -> the life of that table
     :ivar changes: what the last event changed, by life
     :ivar touched: lives whose looks the last event changed
+    :ivar made: lives that the last event began
+    :ivar relinked: whether the last event changed *links*
     """
 
     def __init__(self, fmt: SpteFormat) -> None:
@@ -96,13 +100,14 @@ class TablesModel:
         self.changes: dict[int, Change] = {}
         self.touched: set[int] = set()
         self.made: set[int] = set()
+        self.relinked = False
         self._clock = -1
         self._buried: list[int] = []
 
     def apply(self, event: Any) -> bool:
         """Take *event* in; return whether it says anything about page tables."""
         self._clock += 1
-        self.changes, self.touched, self.made = {}, set(), set()
+        self.changes, self.touched, self.made, self.relinked = {}, set(), set(), False
         for row in self._buried:
             if self.tables[row].state == FREED:
                 del self.tables[row]
@@ -116,7 +121,7 @@ class TablesModel:
     def pages(self, level: Level) -> int:
         """Return how many pages of *level* the tables map: those that were ever linked."""
         counted = [t for t in self.tables.values() if t.state not in (BUILT, FREED)]
-        return sum(_count_leaves(table) for table in counted if table.level == level)
+        return sum(table.leaves for table in counted if table.level == level)
 
     def _new(self, row: int, level: Level, gfn: Gfn, as_id: int) -> Table:
         words = np.full(SPTE_ENT_PER_PAGE, self.fmt.SHADOW_NONPRESENT_VALUE, np.uint64)
@@ -155,9 +160,10 @@ class TablesModel:
         differ = old != new
         if not differ.any():
             return
-        columns = columns[differ]
-        table.sptes[columns] = new[differ]
-        self.changes[table.life] = Change(columns, old[differ])
+        columns, old, new = columns[differ], old[differ], new[differ]
+        table.sptes[columns] = new
+        table.leaves += _count_leaves(new, table.level) - _count_leaves(old, table.level)
+        self.changes[table.life] = Change(columns, old)
         self.touched.add(table.life)
         if table.level > 1:
             self._relink(table, columns)
@@ -168,11 +174,12 @@ class TablesModel:
         for index, lead in zip(columns.tolist(), leads.tolist(), strict=True):
             link = Link(table.life, index)
             if not lead:
-                self.links.pop(link, None)
+                self.relinked |= self.links.pop(link, None) is not None
                 continue
             child = self.tables.get(table_of(int(table.sptes[index])))
             if child is not None:
                 self.links[link] = child.life
+                self.relinked = True
                 child.state, child.link = LINKED, child.link or link
                 self.touched.add(child.life)
 
@@ -195,6 +202,7 @@ class TablesModel:
                 self._buried.append(row)
                 for link in [link for link in self.links if link.parent == table.life]:
                     del self.links[link]
+                    self.relinked = True
 
     def _prepare_zap_page(self, event: PrepareZapPage) -> None:
         self._end(event.table, GOING)
@@ -256,5 +264,5 @@ def grid(sptes: Any, shape: tuple[int, int]) -> NDArray[np.uint64]:
     return np.broadcast_to(words, shape)
 
 
-def _count_leaves(table: Table) -> int:
-    return int(np.count_nonzero(is_shadow_present_leaf(table.sptes, table.level)))
+def _count_leaves(sptes: NDArray[np.uint64], level: Level) -> int:
+    return int(np.count_nonzero(is_shadow_present_leaf(sptes, level)))
