@@ -32,7 +32,8 @@ _MAX_FAULTS = 1000
 async def vcpu_run(vcpu: "KvmVcpu", instructions: Iterable[Instruction], exits: list[Exit]) -> None:
     """Run *instructions* in the guest; append what user space sees to *exits*.
 
-    The SRCU section protects the memory slots that faults look up.
+    An SRCU section protects the memory slots that faults look up; in guest mode there is none,
+    so a guest that runs keeps nobody from changing slots.
 
     :raises KvmError: EFAULT, the host has no page for the guest
     Kernel: vcpu_run(), arch/x86/kvm/x86.c (v6.12)
@@ -89,6 +90,7 @@ async def vcpu_enter_guest(vcpu: "KvmVcpu") -> None:
         vcpu.mode.write_once(OUTSIDE_GUEST_MODE)
     if vcpu.arch.cpu.tlb.empty_at_entry:
         vcpu.arch.cpu.tlb.flush()
+    vcpu.kvm.srcu.read_unlock()
     vcpu.kvm.trace.emit(GuestEntered, vcpu.vcpu_id)
 
 
@@ -102,12 +104,13 @@ async def _serve_requests(vcpu: "KvmVcpu") -> None:
 
 
 def leave_guest(vcpu: "KvmVcpu") -> None:
-    """Let the vCPU be outside of the guest.
+    """Let the vCPU be outside of the guest, and read memory slots again.
 
     Ours: the hardware's exit and what follows at once.
     """
     if vcpu.mode.read_once() != OUTSIDE_GUEST_MODE:
         vcpu.mode.store_release(OUTSIDE_GUEST_MODE)
+        vcpu.kvm.srcu.read_lock()
         vcpu.kvm.trace.emit(GuestLeft, vcpu.vcpu_id)
 
 
