@@ -39,14 +39,16 @@ _HEAD_START_MS: Final = 50
 class Work:
     """What a vCPU was asked to do, and how far it is.
 
-    :ivar alone: whether nobody else runs, so that mere repetition may be cut short
+    :ivar others: what other vCPUs do at the same time
+    :ivar in_background: whether the driver does not wait for it yet
     :ivar exits: what user space saw
     :ivar at: the instruction that it is at, or None before the first
     :ivar failed: the errno of KVM_RUN, or an empty text
-    :ivar task: what runs it in the background
+    :ivar task: what runs it, if it shares the time with others
     """
 
-    alone: bool
+    others: list["Work"] = field(default_factory=list)
+    in_background: bool = False
     exits: list[Exit] = field(default_factory=list)
     at: Instruction | None = None
     failed: str = ""
@@ -54,7 +56,9 @@ class Work:
 
     def may_cut_short(self) -> bool:
         """Return whether repeating the last instruction cannot be noticed any more."""
-        return self.alone and not self.exits
+        if self.in_background or self.exits:
+            return False
+        return all(work.task is not None and work.task.done for work in self.others)
 
     def followed(self, program: Iterator[Instruction]) -> Iterator[Instruction]:
         """Yield the instructions of a program and remember where it is."""
@@ -133,7 +137,7 @@ def _refuse_busy(driver: Driver, vcpu: int) -> None:
 def perform_guest_work(driver: Driver, operation: Operation, vcpu: int) -> Outcome:
     """Let one vCPU run a program to its end."""
     _refuse_busy(driver, vcpu)
-    work = Work(alone=not driver.work)
+    work = Work(list(driver.work.values()))
     driver.vm.run(_run(driver, OnVcpu(vcpu, operation), work), task=f"vcpu{vcpu}")
     return {"rc": 0, "exits": exits_of(work)}
 
@@ -141,9 +145,11 @@ def perform_guest_work(driver: Driver, operation: Operation, vcpu: int) -> Outco
 @performs(Par)
 def perform_par(driver: Driver, operation: Par, _vcpu: int) -> Outcome:
     """Let several vCPUs take turns until all have ended."""
-    works = [Work(alone=False) for _ in operation.parts]
-    tasks = [_spawn(driver, part, work) for part, work in zip(operation.parts, works, strict=True)]
-    driver.sched.play_all(tasks)
+    works = [Work() for _ in operation.parts]
+    for part, work in zip(operation.parts, works, strict=True):
+        work.others = [other for other in works if other is not work]
+        work.task = _spawn(driver, part, work)
+    driver.sched.play_all([work.task for work in works if work.task is not None])
     exits: list[dict[str, Any]] = []
     for part, work in zip(operation.parts, works, strict=True):
         exits += [{"v": part.vcpu}, *exits_of(work)]
@@ -154,7 +160,7 @@ def perform_par(driver: Driver, operation: Par, _vcpu: int) -> Outcome:
 def perform_background(driver: Driver, operation: Background, _vcpu: int) -> Outcome:
     """Start a program; its vCPU gets turns at the end of this and each later operation."""
     driver.vm.advance(_HEAD_START_MS)
-    work = Work(alone=False)
+    work = Work(in_background=True)
     work.task = _spawn(driver, operation.part, work)
     driver.work[operation.part.vcpu] = work
     return {"rc": 0}
@@ -173,7 +179,7 @@ def perform_join(driver: Driver, operation: Join, _vcpu: int) -> Outcome:
     work = driver.work.pop(operation.vcpu, None)
     if work is None or work.task is None:
         raise UsageError(f"v{operation.vcpu} does nothing in the background; expected bg before")
-    work.alone = not driver.work
+    work.in_background, work.others = False, list(driver.work.values())
     if not work.task.done:
         driver.sched.play_all([work.task])
     return {"rc": 0, "exits": [{"v": operation.vcpu}, *exits_of(work)]}

@@ -10,7 +10,7 @@ always the same here.
 
 from typing import Final
 
-from kvmmu_edu.sync.task import READY, Scheduler, Suspend, Task
+from kvmmu_edu.sync.task import READY, Request, Scheduler, Suspend, Task
 
 #: more turns than any program has instructions
 UNLIMITED: Final = 1 << 62
@@ -22,15 +22,16 @@ class Turns:
     :ivar left: how many instructions it may still begin
     """
 
-    __slots__ = ("left",)
+    __slots__ = ("left", "sched")
 
-    def __init__(self, left: int) -> None:
-        """Allow *left* instructions."""
-        self.left = left
+    def __init__(self, sched: "TurnScheduler") -> None:
+        """Allow no instruction yet."""
+        self.sched = sched
+        self.left = 0
 
     def ready(self) -> bool:
-        """Return whether the vCPU may go on."""
-        return self.left > 0
+        """Return whether the vCPU may go on: it may also when somebody waits for it."""
+        return self.left > 0 or self.sched.somebody_waits
 
     def describe(self) -> str:
         """Return what is waited for."""
@@ -38,16 +39,16 @@ class Turns:
 
 
 class TurnScheduler(Scheduler):
-    """Runs each task to its end, but lets vCPUs that were given turns alternate."""
+    """Runs each task to its end, but lets vCPUs that were given turns alternate.
+
+    :ivar somebody_waits: whether the task that runs is blocked by another
+    """
 
     def __init__(self) -> None:
         """Start without any such vCPU."""
         super().__init__()
+        self.somebody_waits = False
         self._turns: dict[Task, Turns] = {}
-
-    def give_turns(self, task: Task, left: int) -> None:
-        """Let *task* give way before each instruction, and go on for *left* of them."""
-        self._turns.setdefault(task, Turns(0)).left = left
 
     def checkpoint(self, *touches: object) -> Suspend:
         """Return an awaitable for the next turn, if the current task takes turns."""
@@ -59,7 +60,7 @@ class TurnScheduler(Scheduler):
 
     def play(self, task: Task, left: int) -> None:
         """Let *task* begin at most *left* instructions; less if it ends or has to wait."""
-        self.give_turns(task, left)
+        self._turns.setdefault(task, Turns(self)).left = left
         while self.step(task):
             pass
 
@@ -69,7 +70,14 @@ class TurnScheduler(Scheduler):
         :raises Deadlock: when none of them can go on
         """
         for task in tasks:
-            self.give_turns(task, UNLIMITED)
+            self._turns.setdefault(task, Turns(self)).left = UNLIMITED
         self.run_all(*tasks)
         for task in tasks:
             del self._turns[task]
+
+    def _let_others_run(self, task: Task, request: Request) -> None:
+        self.somebody_waits = True
+        try:
+            super()._let_others_run(task, request)
+        finally:
+            self.somebody_waits = False
