@@ -78,7 +78,8 @@ def serve(folder: Path, page: str, port: int, *, browser: bool) -> None:
     # Jupyter's own handler asks first, and only in a terminal
     signal.signal(signal.SIGINT, lambda *_: server.stop(from_signal=True))
     click.echo(f"Lessons: {folder}")
-    click.echo(f"Address: {server.connection_url}{page}?token={token}")
-    click.echo("Ctrl-C ends it.")
+    # it listens when its loop runs; callbacks run in order, and one that listens is queued before
+    address = f"{server.connection_url}{page}?token={token}"
+    server.io_loop.add_callback(click.echo, f"Address: {address}\nCtrl-C ends it.")
     server.start()
     click.echo("JupyterLab has ended.")
