@@ -21,11 +21,12 @@ class KvmError(OSError):
     'EEXIST: slot 2 overlaps slot 0'
     """
 
-    def __init__(self, name: str, why: str) -> None:
-        """Refuse with the errno called *name*, because of *why*."""
+    def __init__(self, name: str, why: str, *, left: int = 0) -> None:
+        """Refuse with the errno called *name*, because of *why*; *left* bytes were not done."""
         super().__init__(getattr(_errno, name), why)
         self.name = name
         self.why = why
+        self.left = left
 
     def __str__(self) -> str:
         """Return the errno's name and the reason."""

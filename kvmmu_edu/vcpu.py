@@ -78,9 +78,7 @@ class Vcpu:
         work = vcpu_pre_fault_memory(self.state, gpa, size)
         left, errno = self.vm.run(work, f"pre-fault {gpa:#x} {size:#x}")
         if errno and left == size:
-            error = KvmError(errno, f"there is no memory at gpa {gpa:#x}")
-            error.left = left
-            raise error
+            raise KvmError(errno, f"there is no memory at gpa {gpa:#x}", left=left)
         return left
 
 
