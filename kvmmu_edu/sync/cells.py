@@ -20,6 +20,8 @@ class Shared(Generic[T]):
 
     :param name: the kernel's name of the field
     :param value: what it holds at first
+
+    Ours: in the kernel a plain field, used through macros.
     """
 
     __slots__ = ("_value", "name")

@@ -2,6 +2,8 @@
 
 ``sleep`` in a scenario advances it and takes no time; a worker that waits for a point in
 time is a task whose request is ready from then on.
+
+Ours: the kernel has timers and real time.
 """
 
 from kvmmu_edu.sync.task import Scheduler, Suspend

@@ -21,7 +21,10 @@ Mode: TypeAlias = Literal["lock", "read", "write"]
 
 
 class Acquire:
-    """The request of a task that wants a lock."""
+    """The request of a task that wants a lock.
+
+    Ours.
+    """
 
     __slots__ = ("lock", "mode")
 
@@ -100,7 +103,10 @@ class _Lock:
 
 
 class Guard:
-    """One way to hold a lock, for ``async with``."""
+    """One way to hold a lock, for ``async with``.
+
+    Ours.
+    """
 
     __slots__ = ("lock", "mode")
 
@@ -122,7 +128,7 @@ class Guard:
 class Mutex(_Lock):
     """A lock for one task at a time.
 
-    Kernel: struct mutex, include/linux/mutex.h (v6.12)
+    Kernel: struct mutex, include/linux/mutex_types.h (v6.12)
     """
 
     __slots__ = ()
@@ -148,7 +154,7 @@ class Mutex(_Lock):
     def unlock(self) -> None:
         """Release the mutex.
 
-        Kernel: mutex_unlock(), include/linux/mutex.h (v6.12)
+        Kernel: mutex_unlock(), kernel/locking/mutex.c (v6.12)
         """
         self.release("lock")
 

@@ -14,7 +14,10 @@ from kvmmu_edu.sync.task import READY, Scheduler, Suspend, Task
 
 
 class GracePeriod:
-    """Waits for the read-side sections that were open when it was made."""
+    """Waits for the read-side sections that were open when it was made.
+
+    Ours.
+    """
 
     __slots__ = ("flavour", "readers")
 
@@ -42,6 +45,8 @@ class Rcu:
 
     :param name: for messages
     :param index: which counter of :class:`~kvmmu_edu.sync.task.Task` is ours
+
+    Kernel: struct rcu_head, include/linux/types.h (v6.12)
     """
 
     __slots__ = ("_known", "callbacks", "index", "name", "sched")

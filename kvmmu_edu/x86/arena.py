@@ -29,8 +29,6 @@ _FIRST_CAPACITY: Final = 32
 class Arena:
     """The page tables of one VM.
 
-    Cost: 4096 bytes and 22 bytes of side arrays for each table; capacity doubles as needed.
-
     :ivar spt: the entries, uint64[capacity, 512]
     :ivar words: the same memory as one flat memoryview, for single entries
     :ivar gfn: first frame that each table translates, int64[capacity]
@@ -39,6 +37,7 @@ class Arena:
     :ivar parent_index: the column of the entry that points here, int16[capacity]
     :ivar nx_huge_page_disallowed: whether made because huge pages may not be executed
     :ivar allocated: which rows are in use
+    Cost: 4096 bytes and 24 bytes of side arrays for each table; capacity doubles as needed.
     """
 
     def __init__(self, nonpresent: int) -> None:

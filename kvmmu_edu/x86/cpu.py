@@ -180,7 +180,7 @@ class Cpu:
         self.tlb.insert(gfn, level, used)
         return _frame(used, level, gfn)
 
-    def _set_used(  # noqa: PLR0917 - an entry, and how it changes
+    def _set_used(
         self, table: int, index: int, level: Level, gfn: int, old: int, new: int
     ) -> None:
         base = gfn & -PAGES_PER_HPAGE[level]

@@ -118,8 +118,8 @@ async def faultin_pfn(vcpu: "KvmVcpu", fault: PageFault) -> int:
 
     :raises KvmError: EFAULT, the host has no page here
     Kernel: kvm_faultin_pfn(), arch/x86/kvm/mmu/mmu.c (v6.12)
-    Simplified: no private memory, no asynchronous faults, no poisoned pages.
     In v6.1: does not look for a running invalidation before mmu_lock is held.
+    Simplified: no private memory, no asynchronous faults, no poisoned pages.
     """
     kvm, slot = vcpu.kvm, fault.slot
     await kvm.sched.checkpoint("mmu_invalidate_seq")

@@ -2,6 +2,8 @@
 
 A guest program is a list of instructions; each names the addresses that it touches.  That is
 all an MMU ever sees of a program.
+
+Ours: real guests run code.
 """
 
 from typing import Literal, NamedTuple, TypeAlias

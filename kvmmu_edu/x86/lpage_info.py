@@ -28,6 +28,8 @@ class LpageInfo:
 
     :ivar lpages: how many large pages of each level the slot touches
     :ivar congruent: for each level, whether gfn and hva agree in their low bits
+
+    Kernel: struct kvm_lpage_info, arch/x86/include/asm/kvm_host.h (v6.12)
     """
 
     __slots__ = ("base_gfn", "congruent", "counts", "lpages")

@@ -31,6 +31,7 @@ class MmuState:
     :ivar root_count: references to each root
     :ivar tdp_mmu_pages: tables linked, roots not counted
 
+    Ours as an object of its own: in the kernel fields of struct kvm_arch.
     Kernel: struct kvm_arch, arch/x86/include/asm/kvm_host.h (v6.12)
     """
 

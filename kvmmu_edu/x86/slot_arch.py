@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class SlotArch:
     """The arrays of a slot.
 
+    Ours as a name: the kernel's is longer.
+
     :ivar lpage_info: where large pages are not allowed
     :ivar rmap: for each level a pointer to the reverse map, None until it is needed
 

@@ -64,9 +64,9 @@ class SpteFormat:
 
     Kernel: kvm_mmu_reset_all_pte_masks(), arch/x86/kvm/mmu/spte.c; kvm_mmu_set_ept_masks(),
         arch/x86/kvm/mmu/spte.c (v6.12)
+    In v6.1: an empty entry is 0, and so the mark of a frozen one has no bit 63.
     Simplified: A/D bits are always enabled for what KVM itself maps; no memory encryption, no
         L1TF address mangling (the modelled CPU needs none).
-    In v6.1: an empty entry is 0, and so the mark of a frozen one has no bit 63.
     """
 
     shadow_present_mask: int

@@ -69,6 +69,7 @@ def change_quietly(
     For changes that map and unmap nothing (the CPU's own bits, write access given back
     without a lock), and for entries that no other CPU can reach yet.
 
+    Ours as a name: the kernel stores in several places.
     Kernel: __kvm_tdp_mmu_write_spte(), arch/x86/kvm/mmu/tdp_iter.h (v6.12)
     """
     _store(mmu, span.table, span.index, new)

@@ -47,6 +47,8 @@ class Span:
     :ivar table: the row, or the rows (int64)
     :ivar index: the column, or a slice of columns
     :ivar gfn: first frame of the span
+
+    Ours.
     """
 
     table: Tables
