@@ -3,7 +3,7 @@
 For trees of 200 and 600 page tables and 200 steps:
 
 * opening: from the call of mount() to the first paint, ms
-* work: script, style and layout that a click on "Forward" costs the main thread, ms
+* work: script, style and layout that a click on a button costs the main thread, ms
 * task: the longest task of the main thread among the clicks of a mouse, ms (from a trace)
 * painted: from a mouse press to the frame that shows the step, ms (event timing)
 """
@@ -14,10 +14,10 @@ import statistics
 import sys
 from typing import Any
 
-from tests.browser.browser_page import STEPPER_PAGE, chromium
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from kvmmu_widgets.synthetic import synthetic_message
+from tests.browser.browser_page import STEPPER_PAGE, chromium
 
 OPEN = """async (message) => {
   const start = performance.now();
@@ -71,21 +71,29 @@ def main() -> None:
 def _measure(page: Page, cdp: CDPSession, nodes: int, steps: int) -> None:
     message = synthetic_message(nodes, steps)
     patched, painted = page.evaluate(OPEN, message)
-    print(f"{nodes} nodes, {steps} steps, message {len(json.dumps(message)) // 1024} KiB")
-    print(f"  opening: {patched:.0f} ms until patched, {painted:.0f} ms until painted")
-    _print("work, forward", page.evaluate(WORK, ["forward", steps]))
-    _print("work, back", page.evaluate(WORK, ["back", steps]))
-    _print("work, first to last", _jumps(page))
+    _say(f"{nodes} nodes, {steps} steps, message {len(json.dumps(message)) // 1024} KiB")
+    _say(f"  opening: {patched:.0f} ms until patched, {painted:.0f} ms until painted")
+    _figures("work, forward", page.evaluate(WORK, ["forward", steps]))
+    _figures("work, back", page.evaluate(WORK, ["back", steps]))
+    _figures("work, first to last", _jumps(page))
+    _figures("work with the whole picture in view", _overview(page))
     page.evaluate("() => stepper.goto(0)")
     tasks, durations = _clicks(page, cdp, steps // 2)
-    _print("longest task of a click", tasks)
-    _print("mouse press to painted", durations)
+    _figures("longest task of a click", tasks)
+    _figures("mouse press to painted", durations)
 
 
 def _jumps(page: Page) -> list[float]:
     times = []
     for name in ("last", "first") * 5:
         times += page.evaluate(WORK, [name, 1])
+    return times
+
+
+def _overview(page: Page) -> list[float]:
+    page.evaluate("() => stepper.goto(stepper.history.last - 51)")
+    page.locator(".kw-fit").click()
+    times: list[float] = page.evaluate(WORK, ["forward", 50])
     return times
 
 
@@ -131,20 +139,22 @@ def _tasks_with_clicks(events: list[dict[str, Any]]) -> list[float]:
     )
     longest = []
     for start, end in zip(clicks, [*clicks[1:], clicks[-1] + 60_000], strict=True):
-        lengths = [
-            t["dur"] / 1000 for t in tasks if t["ts"] < end and t["ts"] + t["dur"] > start
-        ]
+        lengths = [t["dur"] / 1000 for t in tasks if t["ts"] < end and t["ts"] + t["dur"] > start]
         longest.append(max(lengths, default=0))
     return longest
 
 
-def _print(what: str, times: list[float]) -> None:
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def _figures(what: str, times: list[float]) -> None:
     if not times:
-        print(f"  {what}: under 16 ms each")
+        _say(f"  {what}: under 16 ms each")
         return
     ordered = sorted(times)
     p95 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
-    print(
+    _say(
         f"  {what}: median {statistics.median(ordered):.1f} ms, p95 {p95:.1f} ms, "
         f"max {ordered[-1]:.1f} ms ({len(ordered)} times)"
     )

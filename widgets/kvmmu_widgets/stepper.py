@@ -4,27 +4,40 @@ All steps travel to the browser once, so stepping asks the kernel for nothing: i
 in a saved notebook and in an exported page.  Ours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import anywidget
 import traitlets
 
+from kvmmu_edu.errors import UsageError
+from kvmmu_edu.trace.recorder import Record
+from kvmmu_edu.vm import Vm
 from kvmmu_widgets.bundle import script, style
 from kvmmu_widgets.identity import identity
+from kvmmu_widgets.message import build_message
 from kvmmu_widgets.page import stepper_page
+from kvmmu_widgets.svg import svg
+from kvmmu_widgets.table import table
+
+#: what can be stepped through: a VM that kept its steps, such records, or a message
+Run: TypeAlias = Vm | Sequence[Record] | Mapping[str, Any]
 
 
 class Stepper(anywidget.AnyWidget):
     """Shows a run step by step: the picture, the sentence, the code, the costs, the checks.
 
-    :param run: what was recorded, or a message made before
+    :param run: a VM made with ``trace="steps"``, records of its trace, or a message
     :param step: the step that is shown first; 0 is the state before anything happened
+    :param options: what :func:`~kvmmu_widgets.message.build_message` takes: title, view, ...
+    :raises UsageError: nothing was recorded, or the message cannot be made
 
-    >>> from kvmmu_widgets.synthetic import synthetic_message
-    >>> Stepper(synthetic_message(4, 3))
-    Stepper: 4 tables in 3 steps, 3 steps
+    >>> from kvmmu_edu import Vm
+    >>> vm = Vm(trace="steps")
+    >>> hva = vm.host.mmap("A", "anon4k", 1 << 20)
+    >>> Stepper(vm, title="A mapping")
+    Stepper: A mapping, 1 step
     """
 
     _esm = script()
@@ -32,15 +45,26 @@ class Stepper(anywidget.AnyWidget):
     message = traitlets.Dict().tag(sync=True)
     step = traitlets.Int(0).tag(sync=True)
 
-    def __init__(self, run: Mapping[str, Any], *, step: int = 0) -> None:
+    def __init__(self, run: Run, *, step: int = 0, **options: Any) -> None:
         """Show *run*, at first at *step*."""
-        message = dict(run)
+        message = message_of(run, **options)
         super().__init__(message=message, step=step, **identity("stepper", message))
 
     @property
     def last(self) -> int:
         """The number of the last step."""
         return len(self.message["steps"]) - 1
+
+    def svg(self, step: int | None = None) -> "Still":
+        """Return the picture of a step, by default the one that is shown, without any script.
+
+        :raises UsageError: no such step
+        """
+        return Still(svg(self.message, self.step if step is None else step))
+
+    def table(self, *, full: bool = True) -> "PlainText":
+        """Return all steps as a text table: for screen readers, for comparing, for terminals."""
+        return PlainText(table(self.message, full=full))
 
     def to_html(self, step: int | None = None) -> str:
         """Return a page that shows this run without kernel and network, at first at *step*."""
@@ -54,8 +78,46 @@ class Stepper(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         """Return the title and the number of steps: the same whenever the notebook runs."""
-        return f"Stepper: {self.message.get('title', '')}, {self.last} steps"
+        steps = "1 step" if self.last == 1 else f"{self.last} steps"
+        return f"Stepper: {self.message['title'] or 'a run'}, {steps}"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
-        return data | {"text/plain": repr(self)}, metadata
+        return data | {"text/plain": repr(self), "image/svg+xml": str(self.svg(-1))}, metadata
+
+
+class PlainText(str):
+    """A text that a notebook shows as it is, without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return the text."""
+        return str(self)
+
+
+class Still(str):
+    """The source of an SVG picture, which a notebook shows as the picture."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Say that it is a picture: its source is long."""
+        return "a picture; str() gives its SVG source"
+
+    def _repr_svg_(self) -> str:
+        return str(self)
+
+
+def message_of(run: Run, **options: Any) -> dict[str, Any]:
+    """Return the message for *run*, whatever it is.
+
+    :raises UsageError: nothing was recorded, or the message cannot be made
+    """
+    if isinstance(run, Mapping):
+        return dict(run)
+    if not isinstance(run, Vm):
+        return build_message(run, **options)
+    if not run.trace.keeps_events:
+        raise UsageError('this VM kept no events; make it with Vm(trace="steps")')
+    return build_message(run.trace.records, **{"choices": run.kvm.choices, **options})

@@ -51,10 +51,10 @@ export function write(node, text) {
   }
 }
 
-/** Write a sentence, its hexadecimal numbers as code. @param {Element} node @param {string} text */
+/** Write a sentence; hexadecimal numbers and what is in backticks become code. @param {Element} node @param {string} text */
 export function writeSentence(node, text) {
-  const parts = text.split(/\b(0x[0-9a-fA-F]+)\b/);
-  node.replaceChildren(...parts.map((part, i) => (i % 2 ? make("code", {}, part) : part)));
+  const parts = text.split(/(`[^`]+`|\b0x[0-9a-fA-F]+\b)/);
+  node.replaceChildren(...parts.map((part, i) => (i % 2 ? make("code", {}, part.replaceAll("`", "")) : part)));
 }
 
 /** Return a link if the address is https, else plain text. @param {string} url @param {string} text */

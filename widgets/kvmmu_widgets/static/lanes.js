@@ -4,7 +4,7 @@ import { make, write } from "./dom.js";
 
 /** @typedef {import("./history.js").History} History */
 
-const ROWS = 7;
+const ROWS = 5;
 
 export class Lanes {
   /** @param {Message} message @param {History} history @param {(step: number) => void} goto */

@@ -144,7 +144,7 @@ class Costs {
       const delta = make("span", { class: up ? "kw-up" : "kw-down" }, icon(up ? "up" : "down"),
         `${up ? "+" : "−"}${Math.abs(after - before).toLocaleString("en")}`);
       const values = make("span", { class: "kw-values" }, `${number(before)} → ${number(after)}`);
-      return make("div", { class: "kw-row" }, make("span", {}, this.names[Number(id)] ?? id), values, delta);
+      return make("div", { class: "kw-row" }, breakable(this.names[Number(id)] ?? id), values, delta);
     });
   }
 
@@ -225,3 +225,6 @@ export class Panel {
 
 /** @param {number} value */
 const number = (value) => (typeof value === "number" ? value.toLocaleString("en") : String(value));
+
+/** A name that may be broken behind its dots and underscores. @param {string} name */
+const breakable = (name) => make("span", {}, ...name.split(/(?<=[._])/).flatMap((part) => [make("wbr"), part]));

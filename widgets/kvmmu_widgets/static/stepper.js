@@ -10,9 +10,9 @@ import { Picture } from "./picture.js";
 import { Place, Timeline } from "./timeline.js";
 
 const BEAT = 1200;
-const LOWEST = 440;
-const LOWEST_WITHOUT_LANES = 480;
-const HIGHEST = 620;
+const LOWEST = 460;
+const LOWEST_WITHOUT_LANES = 500;
+const HIGHEST = 540;
 const SMALLEST = 0.55;
 let count = 0;
 
@@ -36,7 +36,7 @@ class Stepper {
     this.buttons = this.#buttons();
     this.followButton = button("follow", "Follow", "Enlarge and follow what changes",
       () => this.#follow(!this.picture.view.follow));
-    this.stage = make("div", { class: "kw-stage" }, this.picture.element, this.#tools(), this.details.element);
+    this.stage = make("div", { class: "kw-stage" }, this.picture.element, this.details.element);
     this.element = this.#frame();
     for (const [name, value] of this.picture.hatchProperties(uid)) this.element.style.setProperty(name, value);
     this.#listen();
@@ -118,9 +118,9 @@ class Stepper {
     const { title } = this.message;
     const steps = make("div", { class: "kw-buttons", role: "group", "aria-label": "Steps" }, ...Object.values(this.buttons));
     const bar = make("div", { class: "kw-bar" }, steps, make("div", { class: "kw-title" }, title), this.place.element);
-    const left = make("div", { class: "kw-left" }, this.stage, legend(this.message));
-    const body = make("div", { class: "kw-body" }, left, this.panel.element);
-    const inner = make("div", { class: "kw-inner" }, bar, this.timeline.element, body);
+    const foot = make("div", { class: "kw-foot" }, this.#tools(), legend(this.message));
+    const body = make("div", { class: "kw-body" }, this.stage, this.panel.element);
+    const inner = make("div", { class: "kw-inner" }, bar, this.timeline.element, body, foot);
     if (this.lanes) inner.append(this.lanes.element);
     return make("div", { class: "kvmmu kw-stepper", role: "group", tabindex: -1,
       "data-lm-suppress-shortcuts": "true", "aria-label": `Stepper: ${title}` }, inner);

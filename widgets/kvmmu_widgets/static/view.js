@@ -100,7 +100,6 @@ export class View {
     const transform = `translate(${round(this.x)}px, ${round(this.y)}px) scale(${k.toFixed(4)})`;
     if (transform === this.world.style.transform) return;
     this.world.style.transform = transform;
-    this.world.classList.toggle("kw-far", k < 0.3);
     this.onMove();
   }
 }
