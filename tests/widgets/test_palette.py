@@ -4,6 +4,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+
 from kvmmu_widgets import palette
 from kvmmu_widgets.palette import DARK, KINDS, LIGHT, contrast, look, mix
 

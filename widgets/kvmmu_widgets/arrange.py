@@ -35,7 +35,10 @@ def reserve_rooms(scenes: Sequence[Scene]) -> dict[str, Reserved]:
             if last.get(name) is not card:
                 last[name] = card
                 cards.setdefault(name, {})[card] = None
-    return {name: reserve(every) for name, every in cards.items()}
+    rooms = {name: reserve(every) for name, every in cards.items()}
+    for tail in {edge.tail for scene in scenes for edge in scene.edges.values()}:
+        rooms[tail].anchored = True
+    return rooms
 
 
 def arrange_union(

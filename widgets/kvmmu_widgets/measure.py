@@ -60,14 +60,15 @@ def _header_width(card: Card) -> float:
 class Reserved:
     """The room that one card needs over all steps; it grows with what it is shown.
 
-    :ivar ports: width of each port's cell, px; in the end ordered as they stand
+    :ivar ports: width of each port's cell, px
+    :ivar anchored: whether edges leave from its lower edge, so that it keeps all its height
     """
 
     width: float = MIN_WIDTH
     header: float = HEADER
     above: float = 0
     row: float = 0
-    has_rest: bool = False
+    anchored: bool = False
     ports: dict[str, float] = field(default_factory=dict)
 
     def add_ports(self, card: Card) -> None:
@@ -101,11 +102,8 @@ class Reserved:
         return self.width, self.header + inside
 
     def height_of(self, card: Card) -> float:
-        """Return how high *card* is drawn, px: no higher than it needs to be.
-
-        A card with ports keeps all its height, because edges leave from its lower edge.
-        """
-        if self.ports:
+        """Return how high *card* is drawn, px: no higher than it needs to be."""
+        if self.anchored:
             return self.size()[1]
         boxes = self.boxes(card)
         bottom = max((y + height + BOTTOM for _, y, _, height in boxes), default=self.header + 4)

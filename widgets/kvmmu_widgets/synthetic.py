@@ -41,7 +41,7 @@ def synthetic_message(nodes: int = 200, steps: int = 60, backend: str = "") -> d
     :param backend: how to reach Graphviz
     """
     before, records = synthetic_run(nodes, steps)
-    title = f"{nodes} tables, {steps} steps"
+    title = f"{nodes} tables in {steps} steps"
     return build_message(records, before=before, title=title, backend=backend)
 
 

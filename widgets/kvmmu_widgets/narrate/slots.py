@@ -114,7 +114,7 @@ def _last_used_slot_changed(event: ev.LastUsedSlotChanged, context: Context) -> 
 
 
 #: how the engine writes a slot: number, letters of flags, frames
-_SLOT: Final = re.compile(r"(slot \d+)(?: [dr]+)?( INVALID)? ?\[gfn [^)]*\)")
+_SLOT: Final = re.compile(r"(slot \d+)(?: [dr]*)?( INVALID)? \[gfn [^)]*\)")
 
 
 def _tree_changed(event: ev.TreeChanged, _context: Context) -> Line:
