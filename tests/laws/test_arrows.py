@@ -11,8 +11,7 @@ from tests.laws.source import imports as imports_of
 #: what a package or module may import besides the standard library and NumPy
 ALSO = {
     "kvmmu_edu/cli/": {"click", "tqdm"},
-    "kvmmu_edu/cli/lab.py": {"click", "jupyterlab"},
-    "kvmmu_edu/cli/lessons.py": {"click", "platformdirs"},
+    "kvmmu_edu/cli/lab.py": {"jupyterlab", "platformdirs"},
 }
 #: parts of the standard library that do not work in a browser
 NOT_IN_A_BROWSER = {"asyncio", "multiprocessing", "socket", "subprocess", "threading"}

