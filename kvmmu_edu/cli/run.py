@@ -79,7 +79,7 @@ def run_task(task: Task, *, kernel: str | None, check: bool) -> str:
     try:
         scenario = read_scenario(task.scenario)
         machine = machine_of(scenario.directives, task.meta, kernel)
-        run = run_scenario(scenario, machine, check=check)
+        run = run_scenario(scenario, machine, check_every=int(check))
         write_results(task.folder, run.results, run.trace_text())
     except UsageError as error:
         return str(error)

@@ -67,6 +67,7 @@ def perform_prefault(driver: Driver, operation: Prefault, _vcpu: int) -> Outcome
     try:
         left = driver.vcpu(0).pre_fault_memory(operation.gpa, operation.size)
     except KvmError as error:
-        left = getattr(error, "left", operation.size)
+        # a call that was refused before it did anything left everything
+        left = error.left or operation.size
         return {"rc": -1, "errno": error.name, "left": hex(left)}
     return {"rc": 0, "left": hex(left)}

@@ -72,14 +72,14 @@ class Runner:
     """
 
     def __init__(
-        self, scenario: Scenario, machine: Machine, *, check: bool, trace: Trace | None
+        self, scenario: Scenario, machine: Machine, *, check_every: int, trace: Trace | None
     ) -> None:
         """Make the VM of a scenario; nothing has run yet.
 
         :raises UsageError: when the machine needs what is not modelled
         """
         self.scenario = scenario
-        self.check = check
+        self.check_every = check_every
         self.choices = Choices(kernel=machine.kernel)
         if trace is None:
             trace = Trace() if scenario.directives.notrace else EventTrace()
@@ -141,7 +141,7 @@ class Runner:
             outcome = PERFORMERS[type(operation)](self.driver, statement)
             give_turns(self.driver)
         after = statistics(self.vm.counters)
-        if self.check:
+        if self.check_every and n % self.check_every == 0:
             self.vm.check()
         stats = after if isinstance(operation, Stats) else changed(before, after)
         return {"n": n, "op": statement.text, **outcome, "stats": stats}
@@ -162,16 +162,16 @@ def run_scenario(
     scenario: Scenario,
     machine: Machine | None = None,
     *,
-    check: bool = True,
+    check_every: int = 1,
     trace: Trace | None = None,
 ) -> Run:
     """Run a scenario to its end.
 
     :param machine: the kernel and its parameters; None: Linux 6.12 with what directives ask for
-    :param check: whether every invariant is checked after each operation
+    :param check_every: after how many operations all invariants are checked; 0: never
     :param trace: where events go; None: kept, unless the scenario says ``notrace``
     :raises UsageError: naming the line of what cannot be run
     """
-    runner = Runner(scenario, machine or Machine(), check=check, trace=trace)
+    runner = Runner(scenario, machine or Machine(), check_every=check_every, trace=trace)
     results = tuple(runner.results())
     return Run(scenario, runner.choices, results, runner.vm, runner.vm.trace.keeps_events)

@@ -1,0 +1,66 @@
+"""The model against the real kernel: every scenario, every operation, three measures."""
+
+import pytest
+
+from kvmmu_edu.compare.comparison import compare_scenario
+from kvmmu_edu.compare.report import first_differences
+from kvmmu_edu.errors import UsageError
+from kvmmu_edu.scenario.language import read_scenario
+from kvmmu_edu.scenario.meta import machine_of
+from kvmmu_edu.scenario.runner import run_scenario
+from tests.recordings.archive import archives, extract, name_of
+
+#: what these scenarios need is not modelled, and they say so
+NOT_MODELLED = {
+    "b10_dirty_ring": "dirty ring",
+    "c07_nx_shadow": "shadow MMU",
+    "i01_shadow_4k": "shadow MMU",
+    "i03_shadow_pte_writes": "shadow MMU",
+    "i04_tdpmmuN_dirty": "shadow MMU",
+    "i05_tdpmmuN_dirty_noeager": "shadow MMU",
+    "i07_mmu_pages_limit": "shadow MMU",
+    "i08_nested_lazy_rmaps": "shadow MMU",
+    "i10_nested_dirty_split": "shadow MMU",
+    "r33_random_tdpmmuN": "shadow MMU",
+    "r35_random_tdpmmuN": "shadow MMU",
+    "r37_random_tdpmmuN": "shadow MMU",
+}
+#: checking 2000 slots takes long: in the longest scenarios it is done after every so many
+MOST_CHECKS = 300
+
+
+def run(folder):
+    scenario = read_scenario(folder / "scenario.scn")
+    machine = machine_of(scenario.directives, folder / "meta.txt")
+    every = 1 + len(scenario.operations) // MOST_CHECKS
+    return run_scenario(scenario, machine, check_every=every)
+
+
+def label(archive):
+    return f"{archive.parent.name}/{name_of(archive)}"
+
+
+def modelled():
+    return [archive for archive in archives() if name_of(archive) not in NOT_MODELLED]
+
+
+def unmodelled():
+    return [archive for archive in archives() if name_of(archive) in NOT_MODELLED]
+
+
+def test_the_archives_are_there():
+    assert len(archives()) == 168
+
+
+@pytest.mark.parametrize("archive", modelled(), ids=label)
+def test_the_model_does_what_the_kernel_did(archive, tmp_path):
+    folder = extract(archive, tmp_path)
+    comparison = compare_scenario(folder, run(folder))
+    assert comparison.agrees, "\n".join(first_differences(comparison))
+
+
+@pytest.mark.parametrize("archive", unmodelled(), ids=label)
+def test_what_is_not_modelled_says_so(archive, tmp_path):
+    folder = extract(archive, tmp_path)
+    with pytest.raises(UsageError, match=NOT_MODELLED[name_of(archive)]):
+        run(folder)
