@@ -145,7 +145,7 @@ def counterpart(references: Iterable[Reference], function: str) -> Reference | N
     """Return the reference that *function* was named after, else the first with a symbol."""
     named = [reference for reference in references if reference.symbol and reference.file]
     name = function.rpartition(".")[2].lstrip("_")
-    same = [reference for reference in named if reference.symbol.lstrip("_").endswith(name)]
+    same = [reference for reference in named if f"_{reference.symbol}".endswith(f"_{name}")]
     return next(iter(same or named), None)
 
 

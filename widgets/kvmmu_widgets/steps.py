@@ -125,6 +125,7 @@ class Story:
         self._locks = _Locks()
         self._lead: list[Record] = []
         self._op: int | None = None
+        self._checked: Step | None = None
         # what is missing at the beginning is missing in the counters, too
         self._whole = next(iter([*before, *records]), _NOTHING).id == 0
         for record in before:
@@ -143,7 +144,10 @@ class Story:
     def _check(self) -> None:
         """Evaluate the invariants after a step, if its lock is free before the next event."""
         step = self.steps[-1]
-        if self._whole and not step.checks and not self._lead and self._locks.free(self.view.GUARD):
+        if step is self._checked or self._lead or not self._locks.free(self.view.GUARD):
+            return
+        self._checked = step
+        if self._whole:
             step.checks.update(self.view.invariants(self._counters.counters))
 
     def _take(self, record: Record) -> None:
