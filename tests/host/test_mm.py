@@ -21,7 +21,12 @@ SIZES = {"anon4k": 2 * M2, "thp": 3 * M2, "huge2m": 2 * M2, "shm": M2}
 KINDS = st.sampled_from(sorted(SIZES))
 #: pages near the ends and the middles of blocks, so that random ranges meet
 PAGES = st.sampled_from([0, 1, 2, 3, 255, 256, 510, 511])
-RANGES = st.tuples(st.integers(0, 2), PAGES, st.integers(0, 2), PAGES)
+PLACES = st.tuples(st.integers(0, 2), PAGES)
+#: where in a page: two words, so that a copy of what one does not write is seen
+WORDS = st.sampled_from([0, K4 - 8])
+SOME = st.tuples(st.integers(0, 2), PAGES, st.integers(0, 2), PAGES)
+WHOLE_BLOCKS = st.tuples(st.integers(0, 2), st.just(0), st.integers(1, 3), st.just(0))
+RANGES = WHOLE_BLOCKS | SOME
 
 
 def errno_of(call, *arguments):
@@ -80,32 +85,37 @@ class HostMemory(RuleBasedStateMachine):
         return range(start, end, K4)
 
     def forget(self, pages):
-        if any(hva in self.values for hva in pages):
+        if self.values:
             gone = set(pages)
-            self.values = {hva: v for hva, v in self.values.items() if hva not in gone}
+            self.values = {at: v for at, v in self.values.items() if at // K4 * K4 not in gone}
 
-    @rule(kind=KINDS, block=st.integers(0, 2), page=PAGES, value=st.integers(1, 2**64 - 1))
-    def write(self, kind, block, page, value):
-        hva = min(self.base[kind] + block * M2 + page * K4, self.base[kind] + SIZES[kind] - K4)
+    def page(self, kind, where):
+        """Return the address of one page."""
+        block, page = where
+        return self.base[kind] + min(block * M2 + page * K4, SIZES[kind] - K4)
+
+    @rule(kind=KINDS, where=PLACES, word=WORDS, value=st.integers(1, 2**64 - 1))
+    def write(self, kind, where, word, value):
+        hva = self.page(kind, where)
         if self.access.get(hva) == "rw":
-            self.process.write(hva, value)
-            self.values[hva] = value
+            self.process.write(hva + word, value)
+            self.values[hva + word] = value
         else:
             with pytest.raises(HostFault):
-                self.process.write(hva, value)
+                self.process.write(hva + word, value)
 
-    @rule(kind=KINDS, block=st.integers(0, 2), page=PAGES)
-    def read(self, kind, block, page):
-        hva = min(self.base[kind] + block * M2 + page * K4, self.base[kind] + SIZES[kind] - K4)
+    @rule(kind=KINDS, where=PLACES, word=WORDS)
+    def read(self, kind, where, word):
+        hva = self.page(kind, where)
         if self.access.get(hva) in {"r", "rw"}:
-            assert self.process.read(hva) == self.values.get(hva, 0)
+            assert self.process.read(hva + word) == self.values.get(hva + word, 0)
         else:
             with pytest.raises(HostFault):
-                self.process.read(hva)
+                self.process.read(hva + word)
 
-    @rule(kind=KINDS, block=st.integers(0, 2), page=PAGES, write=st.booleans())
-    def access_through_the_second_mmu(self, kind, block, page, write):
-        hva = min(self.base[kind] + block * M2 + page * K4, self.base[kind] + SIZES[kind] - K4)
+    @rule(kind=KINDS, where=PLACES, write=st.booleans())
+    def access_through_the_second_mmu(self, kind, where, write):
+        hva = self.page(kind, where)
         known = self.mmu.pages.get(hva)
         try:
             if known is None or (write and not known.writable):
@@ -197,10 +207,10 @@ class HostMemory(RuleBasedStateMachine):
 
     @invariant()
     def memory_holds_what_was_written(self):
-        for hva, value in self.values.items():
-            page = self.process.page_for(hva, write=False)
+        for at, value in self.values.items():
+            page = self.process.page_for(at, write=False)
             if page is not None:
-                assert self.process.load(page.pfn, 0) == value
+                assert self.process.load(page.pfn, at % K4) == value
 
 
 class HostMemoryOld(HostMemory):
@@ -208,9 +218,9 @@ class HostMemoryOld(HostMemory):
 
 
 TestHostMemory = HostMemory.TestCase
-TestHostMemory.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestHostMemory.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
 TestHostMemoryOld = HostMemoryOld.TestCase
-TestHostMemoryOld.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+TestHostMemoryOld.settings = settings(max_examples=25, stateful_step_count=50, deadline=None)
 
 
 def test_a_story_in_the_words_of_the_module(process):
