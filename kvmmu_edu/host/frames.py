@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kvmmu_edu.errors import ensure
+from kvmmu_edu.errors import InvariantError, ensure
 from kvmmu_edu.host.contents import Contents
 from kvmmu_edu.units import PAGES_PER_HPAGE, PG_LEVEL_2M, PG_LEVEL_4K, Level, Pfn
 
@@ -136,9 +136,7 @@ class Frames:
         """
         if pfn >= self.next_pfn:
             return True
-        ranges = self.free_ranges()
-        row = int(np.searchsorted(ranges[:, 0], pfn, side="right")) - 1
-        return row >= 0 and pfn < int(ranges[row, 1])
+        return bool(_in_ranges(np.array([pfn], dtype=np.int64), self.free_ranges())[0])
 
     def check(self) -> None:
         """Raise unless free frames are disjoint, below ``next_pfn``, and hold nothing."""
@@ -152,7 +150,16 @@ class Frames:
             not len(ranges) or int(ranges[-1, 1]) <= self.next_pfn,
             f"the free frames reach beyond next_pfn {self.next_pfn:#x}",
         )
-        for pfn in self.contents.words:
-            row = int(np.searchsorted(ranges[:, 0], pfn, side="right")) - 1
-            held = row < 0 or pfn >= int(ranges[row, 1])
-            ensure(held and pfn < self.next_pfn, f"frame {pfn:#x} is free but has contents")
+        pfns = np.array(list(self.contents.words), dtype=np.int64)
+        free = (_in_ranges(pfns, ranges) | (pfns >= self.next_pfn)).nonzero()[0]
+        if len(free):
+            raise InvariantError(f"frame {int(pfns[free[0]]):#x} is free but has contents")
+
+
+def _in_ranges(pfns: NDArray[np.int64], ranges: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return for each frame whether one of the sorted *ranges* [first, end) contains it."""
+    if not len(ranges):
+        return np.zeros(len(pfns), dtype=np.bool_)
+    rows = np.searchsorted(ranges[:, 0], pfns, side="right") - 1
+    inside: NDArray[np.bool_] = (rows >= 0) & (pfns < ranges[rows, 1])
+    return inside

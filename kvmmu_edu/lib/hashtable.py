@@ -10,7 +10,7 @@ Kernel: include/linux/hashtable.h (v6.12)
 from collections.abc import Iterator
 from typing import Any, Final
 
-from kvmmu_edu.errors import ensure
+from kvmmu_edu.errors import InvariantError
 
 #: 2**32 divided by the golden ratio: spreads consecutive keys over the buckets
 GOLDEN_RATIO_32: Final = 0x61C88647
@@ -100,17 +100,18 @@ class HashTable:
 
     def check(self) -> None:
         """Raise unless the links of each bucket agree with each other."""
+        bits = self.bits
         for bucket, head in enumerate(self.heads):
             node, before = head, None
             while node is not None:
-                ensure(
-                    node.prev is before,
-                    f"bucket {bucket}: {node.owner} follows {before and before.owner} but names"
-                    f" {node.prev and node.prev.owner} as the one before",
-                )
-                ensure(
-                    node.bucket == bucket == hash_32(node.key, self.bits),
-                    f"{node.owner} with key {node.key} is in bucket {bucket} but names bucket"
-                    f" {node.bucket}; the key belongs in {hash_32(node.key, self.bits)}",
-                )
+                if node.prev is not before:
+                    raise InvariantError(
+                        f"bucket {bucket}: {node.owner} follows {before and before.owner} but"
+                        f" names {node.prev and node.prev.owner} as the one before"
+                    )
+                if not node.bucket == bucket == hash_32(node.key, bits):
+                    raise InvariantError(
+                        f"{node.owner} with key {node.key} is in bucket {bucket} but names bucket"
+                        f" {node.bucket}; the key belongs in {hash_32(node.key, bits)}"
+                    )
                 node, before = node.next, node

@@ -19,9 +19,10 @@ when the wanted range lies before everything; the answer is the same.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
-from kvmmu_edu.errors import ensure
+from kvmmu_edu.errors import InvariantError
 from kvmmu_edu.lib import rbtree
 from kvmmu_edu.lib.rb_erase import rb_erase
 from kvmmu_edu.lib.rbtree import Augment, RbNode, RbRoot, rb_insert_color, rb_link_node
@@ -177,27 +178,25 @@ def for_each_interval(root: RbRoot, start: int, last: int) -> Iterator[IntervalN
         node = interval_tree_iter_next(node, start, last)
 
 
-def check(root: RbRoot) -> None:
+def check(root: RbRoot) -> list[IntervalNode]:
     """Raise unless the tree is a valid red-black tree with right values of ``subtree_last``.
+
+    :returns: the intervals by rising start
 
     :raises InvariantError: names the node and the two values that differ
 
     Ours.
     """
-    rbtree.check(root)
-    before: Any = None
-    for node in rbtree.in_order(root):
-        assert isinstance(node, IntervalNode)
-        ensure(node.start <= node.last, f"{node} starts at {node.start} but ends at {node.last}")
-        if before is not None:
-            ensure(
-                before.start <= node.start,
-                f"{before} stands before {node} but starts later: {before.start} > {node.start}",
-            )
+    nodes: list[IntervalNode] = rbtree.check(root)
+    for node in nodes:
+        if node.start > node.last:
+            raise InvariantError(f"{node} starts at {node.start} but ends at {node.last}")
         largest = _largest_end(node)
-        ensure(
-            node.subtree_last == largest,
-            f"subtree_last of {node} is {node.subtree_last} but the largest end below it is"
-            f" {largest}",
-        )
-        before = node
+        if node.subtree_last != largest:
+            known = f"subtree_last of {node} is {node.subtree_last}"
+            raise InvariantError(f"{known} but the largest end below it is {largest}")
+    for before, node in pairwise(nodes):
+        if before.start > node.start:
+            starts = f"{before.start} > {node.start}"
+            raise InvariantError(f"{before} stands before {node} but starts later: {starts}")
+    return nodes

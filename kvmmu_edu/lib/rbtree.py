@@ -33,9 +33,10 @@ Simplified: colour and parent are two fields, not one word; no lockless readers.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from kvmmu_edu.errors import ensure
+from kvmmu_edu.errors import InvariantError, ensure
 
 RED: Final = 0
 BLACK: Final = 1
@@ -323,8 +324,8 @@ def in_order(root: RbRoot) -> Iterator[RbNode]:
 # --- the validator ---------------------------------------------------------------------------
 
 
-def check(root: RbRoot, key: Callable[[Any], Any] | None = None) -> int:
-    """Raise unless the four rules hold and all parent links are right; return the black height.
+def check(root: RbRoot, key: Callable[[Any], Any] | None = None) -> list[Any]:
+    """Raise unless the four rules hold and all parent links are right; return the nodes in order.
 
     :param key: what the tree is ordered by, as a function of a node; equal keys are refused
     :raises InvariantError: names two nodes and what is wrong between them
@@ -333,41 +334,42 @@ def check(root: RbRoot, key: Callable[[Any], Any] | None = None) -> int:
     """
     top = root.rb_node
     if top is None:
-        return 0
+        return []
     ensure(top.parent is None, f"the root {top} has the parent {top.parent}")
     ensure(top.color == BLACK, f"the root {top} is red")
-    height = _check_subtree(top)
+    nodes: list[RbNode] = []
+    _check_subtree(top, nodes)
     if key is not None:
-        before: RbNode | None = None
-        for node in in_order(root):
-            if before is not None:
-                ensure(
-                    key(before) < key(node),
-                    f"{before} stands before {node} but its key {key(before)} is not smaller"
-                    f" than {key(node)}",
-                )
-            before = node
-    return height
+        for (before, low), (node, high) in pairwise([(node, key(node)) for node in nodes]):
+            if not low < high:
+                msg = f"{before} stands before {node} but its key {low} is not smaller than {high}"
+                raise InvariantError(msg)
+    return nodes
 
 
-def _check_subtree(node: RbNode) -> int:
-    heights = []
-    for side, child in (("left", node.left), ("right", node.right)):
-        if child is None:
-            heights.append(0)
-            continue
-        ensure(
-            child.parent is node,
-            f"{child} is the {side} child of {node} but names {child.parent} as its parent",
-        )
-        ensure(
-            BLACK in (node.color, child.color),
-            f"red node {node} has the red {side} child {child}",
-        )
-        heights.append(_check_subtree(child))
-    left, right = heights
-    ensure(left == right, f"unequal black heights under {node}: left {left} != right {right}")
-    return left + (node.color == BLACK)
+def _check_subtree(node: RbNode, nodes: list[RbNode]) -> int:
+    """Check what hangs below *node*; return its black height, add its nodes in order."""
+    left, right = node.left, node.right
+    left_height = right_height = 0
+    if left is not None:
+        if left.parent is not node or node.color == left.color == RED:
+            raise InvariantError(_what_is_wrong(node, "left", left))
+        left_height = _check_subtree(left, nodes)
+    nodes.append(node)
+    if right is not None:
+        if right.parent is not node or node.color == right.color == RED:
+            raise InvariantError(_what_is_wrong(node, "right", right))
+        right_height = _check_subtree(right, nodes)
+    if left_height != right_height:
+        msg = f"unequal black heights under {node}: left {left_height} != right {right_height}"
+        raise InvariantError(msg)
+    return left_height + (node.color == BLACK)
+
+
+def _what_is_wrong(node: RbNode, side: str, child: RbNode) -> str:
+    if child.parent is not node:
+        return f"{child} is the {side} child of {node} but names {child.parent} as its parent"
+    return f"red node {node} has the red {side} child {child}"
 
 
 def shape(root: RbRoot, value: Callable[[Any], Any]) -> Shape:

@@ -22,9 +22,10 @@ Kernel: struct kvm_memslots, include/linux/kvm_host.h (v6.12)
 """
 
 from itertools import pairwise
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from kvmmu_edu.errors import ensure
+from kvmmu_edu.errors import InvariantError, ensure
 from kvmmu_edu.lib import interval_tree, rbtree
 from kvmmu_edu.lib.hashtable import HashTable, hash_32
 from kvmmu_edu.lib.interval_tree import (
@@ -35,9 +36,16 @@ from kvmmu_edu.lib.interval_tree import (
 from kvmmu_edu.lib.rbtree import RbRoot
 from kvmmu_edu.sync.cells import Shared
 from kvmmu_edu.trace.events import LastUsedSlotChanged, ReplaceMemslot, TreeChanged
+from kvmmu_edu.units import PAGE_SHIFT
 from kvmmu_edu.virt import dirty_bitmap
 from kvmmu_edu.virt.gfn_tree import erase_gfn_node, insert_gfn_node, replace_gfn_node
-from kvmmu_edu.virt.memory_slot import MEMSLOT_INVALID, MemorySlot, free_memslot, serial_of
+from kvmmu_edu.virt.memory_slot import (
+    MEM_LOG_DIRTY_PAGES,
+    MEMSLOT_INVALID,
+    MemorySlot,
+    free_memslot,
+    serial_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +57,8 @@ if TYPE_CHECKING:
 MEMSLOT_GEN_UPDATE_IN_PROGRESS: Final = 1 << 63
 #: the hash table of ids has 128 buckets, whether there are 3 slots or 32,764
 _ID_HASH_BITS: Final = 7
+#: what the gfn tree is ordered by, as a function of a node
+_BASE_GFN: Final = attrgetter("owner.base_gfn")
 
 
 class Memslots:
@@ -122,22 +132,19 @@ class Memslots:
 
         :raises InvariantError: names the slot, the structures and what differs
         """
-        by_gfn = self.slots_by_gfn()
-        rbtree.check(self.gfn_tree, lambda node: node.owner.base_gfn)
+        nodes = rbtree.check(self.gfn_tree, _BASE_GFN)
+        by_gfn = [node.owner for node in nodes]
         for low, high in pairwise(by_gfn):
-            ensure(low.end_gfn <= high.base_gfn, f"{self}: {low} overlaps {high}")
-        interval_tree.check(self.hva_tree)
+            if low.base_gfn + low.npages > high.base_gfn:
+                raise InvariantError(f"{self}: {low} overlaps {high}")
+        by_hva = [node.owner for node in interval_tree.check(self.hva_tree)]
         self.id_hash.check()
         serials = {slot.serial for slot in by_gfn}
-        for name, slots in (
-            ("hva_tree", [node.owner for node in rbtree.in_order(self.hva_tree)]),
-            ("id_hash", list(self.id_hash.hash_for_each())),
-        ):
+        for name, slots in (("hva_tree", by_hva), ("id_hash", list(self.id_hash.hash_for_each()))):
             others = {slot.serial for slot in slots}
-            ensure(
-                others == serials and len(slots) == len(by_gfn),
-                f"{self}: gfn_tree and {name} differ in the serials {sorted(others ^ serials)}",
-            )
+            if others != serials or len(slots) != len(by_gfn):
+                differ = sorted(others ^ serials)
+                raise InvariantError(f"{self}: gfn_tree and {name} differ in the serials {differ}")
         for slot in by_gfn:
             self._check_slot(slot)
         last = self.last_used_slot.read_once()
@@ -148,16 +155,19 @@ class Memslots:
 
     def _check_slot(self, slot: MemorySlot) -> None:
         idx = self.node_idx
-        ensure(slot.as_id == self.as_id, f"{self}: {slot} is of address space {slot.as_id}")
-        node = slot.hva_node[idx]
-        ensure(
-            (node.start, node.last) == (slot.userspace_addr, slot.end_hva - 1),
-            f"{self}: {slot} has hva [{slot.userspace_addr:#x}, {slot.end_hva:#x}) but its node"
-            f" says [{node.start:#x}, {node.last:#x}]",
-        )
-        dirty_bitmap.check(slot)
+        if slot.as_id != self.as_id:
+            raise InvariantError(f"{self}: {slot} is of address space {slot.as_id}")
+        node, hva = slot.hva_node[idx], slot.userspace_addr
+        if node.start != hva or node.last != hva + (slot.npages << PAGE_SHIFT) - 1:
+            has = f"{slot} has hva [{hva:#x}, {slot.end_hva:#x})"
+            raise InvariantError(
+                f"{self}: {has} but its node says [{node.start:#x}, {node.last:#x}]"
+            )
         key = slot.id_node[idx].key
-        ensure(key == slot.id, f"{self}: {slot} is in the id_hash as {key}")
+        if key != slot.id:
+            raise InvariantError(f"{self}: {slot} is in the id_hash as {key}")
+        if slot.dirty_bitmap is not None:
+            dirty_bitmap.check(slot)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the set as plain values.
@@ -320,9 +330,11 @@ def check(kvm: "Kvm") -> None:
     for as_id, (first, second) in enumerate(all_memslots(kvm)):
         first.check()
         second.check()
-        ours = [slot.serial for slot in first.slots_by_gfn()]
+        slots = first.slots_by_gfn()
+        ours = [slot.serial for slot in slots]
         theirs = [slot.serial for slot in second.slots_by_gfn()]
-        ensure(ours == theirs, f"{first} has the serials {ours}, {second} has {theirs}")
+        if ours != theirs:
+            raise InvariantError(f"{first} has the serials {ours}, {second} has {theirs}")
         active = memslots(kvm, as_id)
         generation = active.generation.read_once()
         ensure(
@@ -331,10 +343,10 @@ def check(kvm: "Kvm") -> None:
             f" {len(kvm.memslots)} without bit 63",
         )
         linked |= set(ours)
-        invalid = [slot for slot in active.slots_by_gfn() if slot.flags & MEMSLOT_INVALID]
+        invalid = [slot for slot in slots if slot.flags & MEMSLOT_INVALID]
         ensure(not invalid, f"{active} has {invalid[:1]} at rest")
-        pages += sum(slot.npages for slot in active.slots_by_gfn())
-        logging += sum(slot.flags & 1 for slot in active.slots_by_gfn())
+        pages += sum([slot.npages for slot in slots])
+        logging += sum([slot.flags & MEM_LOG_DIRTY_PAGES for slot in slots])
     ensure(
         kvm.nr_memslot_pages == pages,
         f"nr_memslot_pages is {kvm.nr_memslot_pages} but the slots have {pages} pages",
@@ -344,8 +356,9 @@ def check(kvm: "Kvm") -> None:
         counted == logging,
         f"nr_memslots_dirty_logging is {counted} but {logging} slots have the flag",
     )
-    known = set(kvm.slots_by_serial)
-    ensure(linked == known, f"slots_by_serial and the sets differ in {sorted(linked ^ known)}")
+    known = kvm.slots_by_serial.keys()
+    if linked != known:
+        raise InvariantError(f"slots_by_serial and the sets differ in {sorted(linked ^ known)}")
 
 
 def snapshot(kvm: "Kvm") -> dict[str, Any]:

@@ -26,7 +26,7 @@ def test_empty():
     root = RbRoot()
     assert rb_first(root) is None
     assert rb_last(root) is None
-    assert rbtree.check(root) == 0
+    assert rbtree.check(root) == []
     assert plain(root) is None
 
 
