@@ -9,6 +9,7 @@ import zipfile
 import pytest
 
 import kvmmu_edu
+from kvmmu_edu.cli import main
 from tests.laws.source import ROOT, WIDGETS, modules, report, repository_files
 
 SHIPPED = "kvmmu_edu/_shipped/"
@@ -96,6 +97,11 @@ def test_the_readme_names_every_lesson_and_only_lessons_that_exist():
     named = set(re.findall(r"\]\(notebooks/(\d\d_\w+\.ipynb)\)", (ROOT / "README.md").read_text()))
     there = {path.name for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")}
     assert named == there
+
+
+def test_the_readme_names_every_command():
+    named = set(re.findall(r"^\| `kvmmu-edu (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert named == set(main.commands)
 
 
 def test_links_and_pictures_of_the_readmes_exist():

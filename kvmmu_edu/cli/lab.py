@@ -27,7 +27,7 @@ from kvmmu_edu.shipped import is_checkout, shipped
     help="Where to listen; if it is taken, the next one that is free.",
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
-def lab(lesson: str | None, port: int, no_browser: bool) -> None:  # noqa: FBT001 - click's way
+def lab(lesson: str | None, port: int, *, no_browser: bool) -> None:
     """Open the lessons in JupyterLab; LESSON is a number or a name.
 
     In a checkout the lessons are opened in place.  An installed kvmmu-edu keeps a copy of them

@@ -12,19 +12,20 @@ import urllib.request
 import pytest
 from click.testing import CliRunner
 
-from kvmmu_edu.cli import lab as lab_module
 from kvmmu_edu.cli import main
 
+#: the module; its name in the package is the command's
+LAB = sys.modules["kvmmu_edu.cli.lab"]
 LESSONS = ("00_start.ipynb", "03_what.ipynb")
 #: runs the command with the lessons of the test, as an installed wheel would
 PROGRAM = """
 import sys
 from pathlib import Path
-from kvmmu_edu.cli import lab, main
+from kvmmu_edu.cli import main
 source, sys.argv[1:2] = Path(sys.argv[1]), []
-lab_module = sys.modules["kvmmu_edu.cli.lab"]
-lab_module.shipped = lambda what: source
-lab_module.is_checkout = lambda: False
+module = sys.modules["kvmmu_edu.cli.lab"]
+module.shipped = lambda what: source
+module.is_checkout = lambda: False
 main()
 """
 NOTEBOOK = '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
@@ -114,50 +115,53 @@ def test_it_serves_the_lessons_with_a_token_and_ends_at_ctrl_c(start, taken_port
         get(url)
 
 
-def test_an_unknown_lesson_is_one_line_and_status_2():
-    result = CliRunner().invoke(main, ["lab", "no such lesson"])
+@pytest.fixture
+def checkout(source, monkeypatch):
+    """Let the command believe that it is in a checkout, and note what it would serve."""
+    calls = []
+    monkeypatch.setattr(LAB, "shipped", lambda _what: source)
+    monkeypatch.setattr(LAB, "is_checkout", lambda: True)
+    monkeypatch.setattr(LAB, "serve", lambda *args, **options: calls.append((*args, options)))
+    return calls
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, ["lab", *arguments])
+
+
+def test_a_checkout_is_worked_on_in_place(checkout, source):
+    assert invoke().exit_code == 0
+    assert checkout == [(source, "lab", 8888, {"browser": True})]
+
+
+def test_lesson_port_and_browser_are_passed_on(checkout, source):
+    assert invoke("what", "--port", "9000", "--no-browser").exit_code == 0
+    assert checkout == [(source, "lab/tree/03_what.ipynb", 9000, {"browser": False})]
+
+
+def test_an_unknown_lesson_is_one_line_and_status_2(checkout):
+    result = invoke("07")
     assert result.exit_code == 2
     [line] = result.output.strip().splitlines()
-    assert "no lesson 'no such lesson'; expected one of" in line
-
-
-def served(monkeypatch, *arguments):
-    """Return what the command would serve."""
-    calls = []
-    monkeypatch.setattr(
-        sys.modules[lab_module.callback.__module__],
-        "serve",
-        lambda *args, **options: calls.append((*args, options)),
-    )
-    result = CliRunner().invoke(main, ["lab", *arguments])
-    assert result.exit_code == 0, result.output
-    return calls[0]
-
-
-def test_a_checkout_is_worked_on_in_place(monkeypatch, pytestconfig):
-    folder, page, port, options = served(monkeypatch)
-    assert folder == pytestconfig.rootpath / "notebooks"
-    assert (page, port, options) == ("lab", 8888, {"browser": True})
-
-
-def test_port_and_browser_are_passed_on(monkeypatch):
-    _, _, port, options = served(monkeypatch, "--port", "9000", "--no-browser")
-    assert (port, options) == (9000, {"browser": False})
+    assert "no lesson '07'; expected one of 00_start, 03_what" in line
+    assert checkout == []
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "x"])
-def test_a_port_that_is_none(port):
-    result = CliRunner().invoke(main, ["lab", "--port", port])
+def test_a_port_that_is_none(checkout, port):
+    result = invoke("--port", port)
     assert result.exit_code == 2
     assert "--port" in result.output
+    assert checkout == []
 
 
-def test_a_folder_that_cannot_be_written_is_a_users_mistake(monkeypatch, tmp_path):
-    module = sys.modules[lab_module.callback.__module__]
+def test_a_folder_that_cannot_be_written_is_a_users_mistake(checkout, monkeypatch, tmp_path):
     blocker = tmp_path / "data"
     blocker.write_text("a file where a folder should be")
-    monkeypatch.setattr(module, "is_checkout", lambda: False)
-    monkeypatch.setattr(module.platformdirs, "user_data_path", lambda *_, **__: blocker)
-    result = CliRunner().invoke(main, ["lab"])
+    monkeypatch.setattr(LAB, "is_checkout", lambda: False)
+    monkeypatch.setattr(LAB.platformdirs, "user_data_path", lambda *_, **__: blocker)
+    result = invoke()
     assert result.exit_code == 2
-    assert "cannot keep a copy of the lessons" in result.output
+    [line] = result.output.strip().splitlines()
+    assert "cannot keep a copy of the lessons" in line
+    assert checkout == []
