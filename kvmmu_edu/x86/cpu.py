@@ -180,9 +180,7 @@ class Cpu:
         self.tlb.insert(gfn, level, used)
         return _frame(used, level, gfn)
 
-    def _set_used(
-        self, table: int, index: int, level: Level, gfn: int, old: int, new: int
-    ) -> None:
+    def _set_used(self, table: int, index: int, level: Level, gfn: int, old: int, new: int) -> None:
         base = gfn & -PAGES_PER_HPAGE[level]
         span = Span(table, index, base, level, role_as_id(self.mmu.arena.roles[table]))
         change_quietly(self.mmu, span, old=old, new=new, cause=Cause.CPU)

@@ -7,6 +7,7 @@ Kernel: arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
 Simplified: no page-modification logging; the modelled CPU reports writes by faults.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from kvmmu_edu.x86.resched import tdp_mmu_iter_cond_resched
 from kvmmu_edu.x86.spte import (
     PT_WRITABLE_MASK,
     clear_bits,
+    is_accessed_spte,
     is_shadow_present_leaf,
     is_shadow_present_table,
     is_writable_pte,
@@ -193,7 +195,8 @@ async def tdp_mmu_age_gfn_range(mmu: MmuState, slot: "MemorySlot", start: Gfn, e
     mask = mmu.fmt.shadow_accessed_mask
     young = False
     for it in _leaves(mmu, slot, start, end):
-        which = is_shadow_present_leaf(it.old_spte, it.level) & ((it.old_spte & mask) != 0)
+        accessed = is_accessed_spte(it.old_spte, mmu.fmt)
+        which = is_shadow_present_leaf(it.old_spte, it.level) & accessed
         if count(which):
             young = True
             change_quietly(
@@ -212,14 +215,16 @@ def tdp_mmu_test_age_gfn(mmu: MmuState, slot: "MemorySlot", start: Gfn, end: Gfn
     Locks: mmu_lock.
     Kernel: kvm_tdp_mmu_test_age_gfn(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
     """
-    mask = mmu.fmt.shadow_accessed_mask
-    return any(
-        count(is_shadow_present_leaf(it.old_spte, it.level) & ((it.old_spte & mask) != 0))
-        for it in _leaves(mmu, slot, start, end)
-    )
+    young = 0
+    # to the end, as the kernel does: a walk that is left early would keep its RCU section
+    for it in _leaves(mmu, slot, start, end):
+        accessed = is_accessed_spte(it.old_spte, mmu.fmt)
+        young += count(is_shadow_present_leaf(it.old_spte, it.level) & accessed)
+    return young > 0
 
 
-def _leaves(mmu: MmuState, slot: "MemorySlot", start: Gfn, end: Gfn):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _leaves(mmu: MmuState, slot: "MemorySlot", start: Gfn, end: Gfn) -> Iterator[TdpIter]:
+    """Walk a range in every root, inside RCU sections; the caller must walk to the end."""
     for root in for_each_tdp_mmu_root_yield_safe(mmu, slot.as_id):
         mmu.kvm.rcu.read_lock()
         yield from for_each_tdp_pte_min_level(mmu, root, PG_LEVEL_4K, start, end)

@@ -3,8 +3,9 @@
 The walk visits an entry, then what lies below it, then the next entry.  It stands on a
 **span**: entries of one table, or a rectangle of rows (adjacent tables) by columns.  How many
 entries a span may hold is its *grain*: 1 for stepping, 512 for a table at a time, more for
-many tables at once.  Nothing else depends on the grain.  Empty entries are passed over, and
-an entry that leads to a table is visited alone unless the grain exceeds one table.
+many tables at once.  Nothing else depends on the grain.  Empty entries are passed over.  An
+entry that leads to a table is visited alone; but where the grain exceeds one table, the entries
+that lead to tables of the lowest level are not visited themselves, only those tables.
 
 Kernel: arch/x86/kvm/mmu/tdp_iter.c (v6.12)
 """

@@ -1,0 +1,31 @@
+"""A TLB remembers pages of three sizes until it is flushed."""
+
+import pytest
+
+from kvmmu_edu.x86.tlb import Tlb
+
+
+@pytest.mark.parametrize(
+    ("level", "hits", "misses"),
+    [
+        (1, [0x401], [0x400, 0x402]),
+        (2, [0x400, 0x5FF], [0x3FF, 0x600]),
+        (3, [0, 0x3FFFF], [0x40000]),
+    ],
+)
+def test_reach(level, hits, misses):
+    tlb = Tlb(empty_at_entry=False)
+    tlb.insert(hits[0], level, 0xABC)
+    assert all(tlb.lookup(gfn) == (0xABC, level) for gfn in hits)
+    assert all(tlb.lookup(gfn) is None for gfn in misses)
+    tlb.flush()
+    assert tlb.lookup(hits[0]) is None
+
+
+def test_small_pages_come_first_and_snapshots_are_sorted():
+    tlb = Tlb(empty_at_entry=True)
+    tlb.insert(0x400, 2, 2)
+    tlb.insert(0x401, 1, 1)
+    tlb.insert(0x3FF, 1, 3)
+    assert tlb.lookup(0x401) == (1, 1)
+    assert tlb.snapshot() == ((1, 0x3FF, 3), (1, 0x401, 1), (2, 2, 2))
