@@ -61,8 +61,8 @@ def told(old, new, level=1, cause=Cause.MAP, gfn=0x400, as_id=0):
             2,
             Cause.MAP,
             (
-                "The 2M entry at gfn 0x400 maps all of it again, pfn 0x200400, RWX D A, in "
-                "place of table 5."
+                "The 2M entry at gfn 0x400 maps all of it again, pfn 0x200400, RWX D A, in place "
+                "of table 5."
             ),
             "0x400: table → 2M",
         ),
@@ -115,8 +115,8 @@ def told(old, new, level=1, cause=Cause.MAP, gfn=0x400, as_id=0):
             2,
             Cause.THAW,
             (
-                "The TLBs are flushed, so the 2M entry at gfn 0x400 is emptied: others may use "
-                "it again."
+                "The TLBs are flushed, so the 2M entry at gfn 0x400 is emptied: others may use it "
+                "again."
             ),
             "0x400: frozen → empty",
         ),
@@ -126,8 +126,8 @@ def told(old, new, level=1, cause=Cause.MAP, gfn=0x400, as_id=0):
             1,
             Cause.FREEZE,
             (
-                "The 4K entry at gfn 0x400, which was 4K RWX D A, is frozen because its table "
-                "is going away."
+                "The 4K entry at gfn 0x400, which was 4K RWX D A, is frozen because its table is "
+                "going away."
             ),
             "0x400: 4K → frozen",
         ),

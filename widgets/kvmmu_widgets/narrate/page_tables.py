@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from kvmmu_edu.trace import events as ev
 from kvmmu_edu.units import LEVEL_NAMES, PAGES_PER_HPAGE
-from kvmmu_widgets.narrate.context import Context, Line, pages_text, plural
+from kvmmu_widgets.narrate.context import Context, Line, pages_text
 
 
 def _get_mmu_page(event: ev.GetMmuPage, _context: Context) -> Line:
@@ -74,7 +74,7 @@ def _root_invalidated(event: ev.RootInvalidated, _context: Context) -> Line:
 def _page_stats_updated(event: ev.PageStatsUpdated, _context: Context) -> Line:
     level = LEVEL_NAMES[event.level]
     return Line(
-        f"The ready table counts now: {plural(event.pages, f'{level} page')} more.",
+        f"The table that was built is in use: {event.pages} pages of {level} more are counted.",
         f"+{event.pages} {level}",
     )
 
