@@ -58,7 +58,10 @@ def told(*events):
                 "must leave it."
             ),
         ),
-        (ev.PageStatsUpdated(1, 512), "The table that was built is in use: 512 pages of 4K more are counted."),
+        (
+            ev.PageStatsUpdated(1, 512),
+            "The table that was built is in use: 512 pages of 4K more are counted.",
+        ),
         (
             ev.SplitHugePage(0x400, 0, 2, 0),
             "The 2M page at gfn 0x400 has been split into 512 of 4K.",
