@@ -38,6 +38,16 @@ def test_all_that_is_ever_there_is_laid_out_once():
     assert set(layout.edges) == {"t0:0>t1"}
 
 
+def test_cards_of_one_rank_begin_at_one_height():
+    high = Card("table L3", cells=tuple(Cell("a" * 40, "b") for _ in range(4)))
+    cards = {"t0": SMALL, "t1": CHILD, "t2": high}
+    edges = {f"t0:0>{name}": Edge("t0", name, port="0") for name in ("t1", "t2")}
+    arrangement = arrange_union([Scene(cards, edges)], {"t1": 1, "t2": 1})
+    nodes = arrangement.layouts[0].nodes
+    assert nodes["t1"][1] == pytest.approx(nodes["t2"][1], abs=1)
+    assert arrangement.rooms["t1"].height_of(CHILD) < nodes["t1"][3]
+
+
 def test_an_empty_run_has_an_empty_picture():
     arrangement = arrange_union([Scene(), Scene()], {})
     assert arrangement.layouts[0].nodes == {}

@@ -41,6 +41,13 @@ def test_a_function_without_its_docstring():
     assert found.references == (Reference("kvm_example", "virt/kvm/kvm_main.c", "v6.12"),)
 
 
+def test_lines_that_are_shown():
+    found = listing(example.__code__)
+    assert not found.has(found.start - 1)
+    assert found.has(found.start + 1)
+    assert not found.has(found.start + 2)
+
+
 def test_a_function_without_any_docstring():
     found = listing(bare.__code__)
     assert found.lines == ("return x",)
@@ -129,5 +136,4 @@ def test_the_line_is_in_the_listing(dirty_log_vm):
     for record in dirty_log_vm.trace.records:
         site = choose_site(record.sites)
         if site is not None:
-            found = listing(site.code)
-            assert found.start <= site.line < found.start + len(found.lines)
+            assert listing(site.code).has(site.line)

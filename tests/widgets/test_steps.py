@@ -69,18 +69,13 @@ def test_operations_are_steps_and_enclose_steps():
     assert [step.op for step in found.steps] == [None, 0, 1, 1, None]
 
 
-def test_locks_taken_belong_to_the_step_they_lead_to():
-    found = story(LOCK, ROOT, UNLOCK, FLUSH)
+def test_locks_are_those_that_are_held_at_the_event():
+    found = story(LOCK, ROOT, UNLOCK, FLUSH, LOCK, UNLOCK, ROOT)
     assert [step.locks for step in found.steps] == [
-        {},
-        {"mmu_lock": None},
-        {},
-    ]
-    held = story(LOCK, ROOT, FLUSH, UNLOCK)
-    assert [step.locks for step in held.steps] == [
         {},
         {"mmu_lock": "write: kvmtrace"},
         {"mmu_lock": None},
+        {},
     ]
 
 
@@ -94,9 +89,8 @@ def test_readers_share_a_lock():
         Record(4, "vcpu1", FLUSH, ()),
     ]
     found = Story(FakeView(), run, Choices())
-    assert found.steps[1].locks == {"mmu_lock": "read: vcpu1"}
-    more = Story(FakeView(), run[:3], Choices())
-    assert more.steps[1].locks == {"mmu_lock": "read: vcpu0, vcpu1"}
+    assert found.steps[1].locks == {"mmu_lock": "read: vcpu0, vcpu1"}
+    assert found.steps[2].locks == {"mmu_lock": "read: vcpu1"}
 
 
 def test_counters_belong_to_the_step_that_moved_them():
@@ -128,8 +122,9 @@ def test_earlier_records_count_and_are_not_shown():
 
 def test_ftrace_of_all_that_belongs_to_a_step():
     swap = ev.SwapActiveMemslots(0, 1, 1 << 63)
-    found = story(swap, FLUSH)
-    assert found.steps[1].ftrace == [
+    found = story(ev.OperationBegin(1, "x"), swap, FLUSH)
+    assert found.steps[1].ftrace == []
+    assert found.steps[2].ftrace == [
         "swap_slots: (kvm_swap_active_memslots+0x0) as_id=0x0",
         "kvm_flush_remote_tlbs <-f",
     ]

@@ -56,6 +56,7 @@ def arrange_union(
     }
     if not rooms:
         return Arrangement([Layout(160, 80, {}, {}, {})], [0] * len(scenes), rooms)
+    _align_tops(rooms, ranks)
     ordered = sorted(rooms, key=lambda name: (ranks.get(name, 0), _natural(name)))
     dot = to_dot(
         {name: rooms[name] for name in ordered},
@@ -63,6 +64,20 @@ def arrange_union(
         ranks,
     )
     return Arrangement([lay_out(dot, backend)], [0] * len(scenes), rooms)
+
+
+def _align_tops(rooms: Mapping[str, Reserved], ranks: Mapping[str, int]) -> None:
+    """Give cards of one rank places of one height: Graphviz aligns their middles.
+
+    A card that no edge leaves is drawn no higher than before, at the top of its place.
+    """
+    heights: dict[int, float] = {}
+    for name, room in rooms.items():
+        rank = ranks.get(name, 0)
+        heights[rank] = max(heights.get(rank, 0), room.size()[1])
+    for name, room in rooms.items():
+        if not room.anchored:
+            room.least = heights[ranks.get(name, 0)]
 
 
 def _natural(name: str) -> tuple[int, str]:

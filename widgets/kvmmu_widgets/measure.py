@@ -61,6 +61,7 @@ class Reserved:
     """The room that one card needs over all steps; it grows with what it is shown.
 
     :ivar ports: width of each port's cell, px
+    :ivar least: height that its place has at least, px
     :ivar anchored: whether edges leave from its lower edge, so that it keeps all its height
     """
 
@@ -68,6 +69,7 @@ class Reserved:
     header: float = HEADER
     above: float = 0
     row: float = 0
+    least: float = 0
     anchored: bool = False
     ports: dict[str, float] = field(default_factory=dict)
 
@@ -99,7 +101,7 @@ class Reserved:
         """Return width and height of the card, px."""
         rows = [part for part in (self.above, self.row) if part]
         inside = sum(rows) + GAP * (len(rows) - 1) + BOTTOM if rows else 4
-        return self.width, self.header + inside
+        return self.width, max(self.header + inside, self.least)
 
     def height_of(self, card: Card) -> float:
         """Return how high *card* is drawn, px: no higher than it needs to be."""

@@ -184,7 +184,7 @@ class _Writer:
             return {}
         site = choose_site(record.sites)
         found = listing(site.code) if site else None
-        if site is None or found is None:
+        if site is None or found is None or not found.has(site.line):
             return {}
         if found not in self.sources:
             self.sources.append(found)

@@ -57,6 +57,10 @@ class Listing(NamedTuple):
     lines: tuple[str, ...]
     references: tuple[Reference, ...]
 
+    def has(self, line: int) -> bool:
+        """Return whether *line* is shown; not so if the file was edited after its import."""
+        return self.start <= line < self.start + len(self.lines)
+
     def as_dict(self) -> dict[str, Any]:
         """Return what the message says of it."""
         said: dict[str, Any] = {

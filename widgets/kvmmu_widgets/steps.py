@@ -182,10 +182,12 @@ class Story:
         if self._op is not None:
             self.operations[self._op].last = len(self.steps) - 1
         self._complete(step, [*self._lead, record])
+        # as it is at the event: what is given back afterwards is seen at the next step
+        step.locks = self._locks.changes()
         self._lead = []
 
     def _complete(self, step: Step, records: Sequence[Record]) -> None:
-        """Let *records* belong to *step*: count them, and see who holds which lock."""
+        """Let *records* belong to *step*: count them, and see what ftrace prints."""
         for record in records:
             self._counters.fold(record.event)
             self._locks.hear(record)
@@ -193,12 +195,11 @@ class Story:
         for name, (old, new) in self._counters.moved().items():
             step.counters[name] = (step.counters.get(name, (old, new))[0], new)
         step.counters = {name: ends for name, ends in step.counters.items() if ends[0] != ends[1]}
-        step.locks |= self._locks.changes()
 
     def _render(self, step: Step, record: Record) -> None:
         """Add what ftrace prints for *record*; of hundreds of lines only the first."""
         render = RENDERERS.get(type(record.event))
-        if render is None:
+        if render is None or isinstance(record.event, ev.OperationBegin | ev.OperationEnd):
             return
         lines = list(render(record.event, self.choices))
         step.ftrace += lines[:MAX_FTRACE]

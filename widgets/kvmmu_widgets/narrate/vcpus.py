@@ -17,14 +17,18 @@ from kvmmu_widgets.views.spte_runs import describe_spte
 
 _ACCESSES: Final = {"read": "reads", "write": "writes", "exec": "executes"}
 
+#: what is said of a result, and in a few words
 _RESULTS: Final = {
-    RetPf.CONTINUE: "goes on",
-    RetPf.RETRY: "has to be tried again: something changed meanwhile",
-    RetPf.EMULATE: "is handed to the emulator",
-    RetPf.WRITE_PROTECTED: "is handed to the emulator: the page is write-protected",
-    RetPf.INVALID: "met an MMIO entry of an old slot generation",
-    RetPf.FIXED: "is fixed: the guest may go on",
-    RetPf.SPURIOUS: "was spurious: another vCPU had fixed it already",
+    RetPf.CONTINUE: ("goes on", "fault goes on"),
+    RetPf.RETRY: ("has to be tried again: something changed meanwhile", "fault: try again"),
+    RetPf.EMULATE: ("is handed to the emulator", "fault: emulate"),
+    RetPf.WRITE_PROTECTED: (
+        "is handed to the emulator: the page is write-protected",
+        "fault: write-protected",
+    ),
+    RetPf.INVALID: ("met an MMIO entry of an old slot generation", "fault: old MMIO entry"),
+    RetPf.FIXED: ("is fixed: the guest may go on", "fault fixed"),
+    RetPf.SPURIOUS: ("was spurious: another vCPU had fixed it already", "fault spurious"),
 }
 
 
@@ -53,10 +57,9 @@ def _page_fault_taken(event: ev.PageFaultTaken, _context: Context) -> Line:
 
 
 def _page_fault_done(event: ev.PageFaultDone, _context: Context) -> Line:
-    result = _RESULTS.get(event.result, f"ends with errno {-event.result}")
-    return Line(
-        f"The fault of vCPU {event.vcpu} at gfn {event.gfn:#x} {result}.", result.split(":")[0]
-    )
+    errno = -event.result
+    result, short = _RESULTS.get(event.result, (f"ends with errno {errno}", f"fault: {errno}"))
+    return Line(f"The fault of vCPU {event.vcpu} at gfn {event.gfn:#x} {result}.", short)
 
 
 def _fast_page_fault(event: ev.FastPageFault, context: Context) -> Line:
