@@ -134,7 +134,7 @@ def test_quiet_changes_map_nothing(mapped):
 
 
 def test_count():
-    assert gate.count(True) == 1  # noqa: FBT003
+    assert gate.count(True) == 1
     assert gate.count(np.array([True, False, True])) == 2
 
 

@@ -93,7 +93,7 @@ def test_towards_one_frame(sparse):
 
 
 def test_a_hole_ends_the_path(sparse):
-    last = [it for it in for_each_tdp_pte(sparse.mmu, sparse.vcpu.state.arch.root, 1 << 20)][-1]
+    *_, last = for_each_tdp_pte(sparse.mmu, sparse.vcpu.state.arch.root, 1 << 20)
     assert last.level == 3
     assert last.child == 0
 

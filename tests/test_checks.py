@@ -1,0 +1,90 @@
+"""Each invariant, broken by hand, is named."""
+
+import pytest
+
+from kvmmu_edu import InvariantError, Vm
+from kvmmu_edu.x86.mmu_state import mmu_of
+
+GPA = 0x400000
+
+
+@pytest.fixture
+def vm():
+    vm = Vm()
+    hva = vm.host.mmap("A", "anon4k", 4 << 20)
+    vm.set_user_memory_region(0, 0, GPA, 4 << 20, hva)
+    vcpu = vm.create_vcpu()
+    vcpu.write(GPA)
+    vcpu.write(GPA + (2 << 20))
+    vm.check()
+    return vm
+
+
+def break_count(vm, mmu):
+    vm.counters.vm["pages_4k"] += 1
+
+
+def break_tables(vm, mmu):
+    mmu.tdp_mmu_pages.add_return(1)
+
+
+def break_link(vm, mmu):
+    mmu.arena.words[mmu.roots[0] * 512] += 1 << 12
+
+
+def break_two_links(vm, mmu):
+    root = mmu.roots[0]
+    mmu.arena.words[root * 512 + 1] = mmu.arena.words[root * 512]
+
+
+def break_gfn(vm, mmu):
+    mmu.arena.gfns[3] += 512
+
+
+def break_reference(vm, mmu):
+    mmu.root_count[mmu.roots[0]] += 1
+
+
+def break_tlb(vm, mmu):
+    vm.vcpus[0].state.arch.cpu.tlb.small[0x500] = 0xE67
+
+
+def break_lock(vm, mmu):
+    vm.kvm.slots_lock.writer = vm.kvm.sched.idle
+
+
+def break_nx(vm, mmu):
+    mmu.possible_nx_huge_pages[30] = None
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (break_count, "pages_4k is 3, but 2 entries map 4K pages"),
+        (break_tables, "4 tables are linked below roots, tdp_mmu_pages is 5"),
+        (break_link, "do not know the entries that point to them"),
+        (break_two_links, "do not know the entries|linked from two"),
+        (break_gfn, "translates another gfn than the entry that points to it"),
+        (break_reference, "root 1 has 3 references, but 1 vCPUs use it and it is valid"),
+        (break_tlb, "the TLB of vCPU 0 maps page 0x500"),
+        (break_lock, "slots_lock is held by swapper but no task runs"),
+        (break_nx, "lists a table that is not linked"),
+    ],
+)
+def test_broken(vm, damage, message):
+    damage(vm, mmu_of(vm.kvm))
+    with pytest.raises(InvariantError, match=message):
+        vm.check()
+
+
+def test_a_snapshot_is_a_copy(vm):
+    before = vm.snapshot()
+    vm.vcpus[0].write(GPA + 4096)
+    after = vm.snapshot()
+    changed = [
+        row
+        for row in before["tables"]
+        if (before["tables"][row]["sptes"] != after["tables"][row]["sptes"]).any()
+    ]
+    assert len(changed) == 1
+    assert before["counters"]["vm.pages_4k"] == 2
