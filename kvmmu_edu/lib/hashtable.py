@@ -98,8 +98,9 @@ class HashTable:
                 owner, node = node.owner, node.next
                 yield owner
 
-    def check(self) -> None:
-        """Raise unless the links of each bucket agree with each other."""
+    def check(self) -> list[Any]:
+        """Raise unless the links of each bucket agree with each other; return all owners."""
+        owners = []
         bits = self.bits
         for bucket, head in enumerate(self.heads):
             node, before = head, None
@@ -114,4 +115,6 @@ class HashTable:
                         f"{node.owner} with key {node.key} is in bucket {bucket} but names bucket"
                         f" {node.bucket}; the key belongs in {hash_32(node.key, bits)}"
                     )
+                owners.append(node.owner)
                 node, before = node.next, node
+        return owners

@@ -33,7 +33,6 @@ Simplified: colour and parent are two fields, not one word; no lockless readers.
 """
 
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from kvmmu_edu.errors import InvariantError, ensure
@@ -340,7 +339,8 @@ def check(root: RbRoot, key: Callable[[Any], Any] | None = None) -> list[Any]:
     nodes: list[RbNode] = []
     _check_subtree(top, nodes)
     if key is not None:
-        for (before, low), (node, high) in pairwise([(node, key(node)) for node in nodes]):
+        keys = [key(node) for node in nodes]
+        for before, node, low, high in zip(nodes, nodes[1:], keys, keys[1:], strict=False):
             if not low < high:
                 msg = f"{before} stands before {node} but its key {low} is not smaller than {high}"
                 raise InvariantError(msg)

@@ -127,47 +127,47 @@ class Memslots:
         """
         return [node.owner for node in rbtree.in_order(self.gfn_tree)]
 
-    def check(self) -> None:
+    def check(self) -> list[MemorySlot]:
         """Raise unless the three structures are valid and hold the same slots.
 
+        :returns: the slots by rising guest frame
         :raises InvariantError: names the slot, the structures and what differs
         """
-        nodes = rbtree.check(self.gfn_tree, _BASE_GFN)
-        by_gfn = [node.owner for node in nodes]
+        by_gfn: list[MemorySlot]
+        by_gfn = [node.owner for node in rbtree.check(self.gfn_tree, _BASE_GFN)]
         for low, high in pairwise(by_gfn):
             if low.base_gfn + low.npages > high.base_gfn:
                 raise InvariantError(f"{self}: {low} overlaps {high}")
         by_hva = [node.owner for node in interval_tree.check(self.hva_tree)]
-        self.id_hash.check()
-        serials = {slot.serial for slot in by_gfn}
-        for name, slots in (("hva_tree", by_hva), ("id_hash", list(self.id_hash.hash_for_each()))):
-            others = {slot.serial for slot in slots}
-            if others != serials or len(slots) != len(by_gfn):
-                differ = sorted(others ^ serials)
+        slots = set(by_gfn)
+        for name, others in (("hva_tree", by_hva), ("id_hash", self.id_hash.check())):
+            if set(others) != slots or len(others) != len(by_gfn):
+                differ = sorted(slot.serial for slot in slots ^ set(others))
                 raise InvariantError(f"{self}: gfn_tree and {name} differ in the serials {differ}")
-        for slot in by_gfn:
-            self._check_slot(slot)
+        self._check_slots(by_gfn)
         last = self.last_used_slot.read_once()
         ensure(
-            last is None or last.serial in serials,
+            last is None or last in slots,
             f"{self}: last_used_slot is {last}, which is not in the set",
         )
+        return by_gfn
 
-    def _check_slot(self, slot: MemorySlot) -> None:
-        idx = self.node_idx
-        if slot.as_id != self.as_id:
-            raise InvariantError(f"{self}: {slot} is of address space {slot.as_id}")
-        node, hva = slot.hva_node[idx], slot.userspace_addr
-        if node.start != hva or node.last != hva + (slot.npages << PAGE_SHIFT) - 1:
-            has = f"{slot} has hva [{hva:#x}, {slot.end_hva:#x})"
-            raise InvariantError(
-                f"{self}: {has} but its node says [{node.start:#x}, {node.last:#x}]"
-            )
-        key = slot.id_node[idx].key
-        if key != slot.id:
-            raise InvariantError(f"{self}: {slot} is in the id_hash as {key}")
-        if slot.dirty_bitmap is not None:
-            dirty_bitmap.check(slot)
+    def _check_slots(self, slots: list[MemorySlot]) -> None:
+        """Raise unless the links of each slot say what the slot says."""
+        as_id, idx = self.as_id, self.node_idx
+        for slot in slots:
+            if slot.as_id != as_id:
+                raise InvariantError(f"{self}: {slot} is of address space {slot.as_id}")
+            node, hva = slot.hva_node[idx], slot.userspace_addr
+            if node.start != hva or node.last != hva + (slot.npages << PAGE_SHIFT) - 1:
+                has = f"{slot} has hva [{hva:#x}, {slot.end_hva:#x})"
+                says = f"its node says [{node.start:#x}, {node.last:#x}]"
+                raise InvariantError(f"{self}: {has} but {says}")
+            key = slot.id_node[idx].key
+            if key != slot.id:
+                raise InvariantError(f"{self}: {slot} is in the id_hash as {key}")
+            if slot.dirty_bitmap is not None:
+                dirty_bitmap.check(slot)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the set as plain values.
@@ -328,12 +328,9 @@ def check(kvm: "Kvm") -> None:
     logging = 0
     linked = set()
     for as_id, (first, second) in enumerate(all_memslots(kvm)):
-        first.check()
-        second.check()
-        slots = first.slots_by_gfn()
-        ours = [slot.serial for slot in slots]
-        theirs = [slot.serial for slot in second.slots_by_gfn()]
-        if ours != theirs:
+        slots, others = first.check(), second.check()
+        if slots != others:
+            ours, theirs = ([slot.serial for slot in found] for found in (slots, others))
             raise InvariantError(f"{first} has the serials {ours}, {second} has {theirs}")
         active = memslots(kvm, as_id)
         generation = active.generation.read_once()
@@ -342,7 +339,7 @@ def check(kvm: "Kvm") -> None:
             f"{active} has the generation {generation:#x}, expected {as_id} modulo"
             f" {len(kvm.memslots)} without bit 63",
         )
-        linked |= set(ours)
+        linked |= {slot.serial for slot in slots}
         invalid = [slot for slot in slots if slot.flags & MEMSLOT_INVALID]
         ensure(not invalid, f"{active} has {invalid[:1]} at rest")
         pages += sum([slot.npages for slot in slots])
