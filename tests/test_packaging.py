@@ -40,9 +40,10 @@ def expected():
         name = path.relative_to(ROOT).as_posix()
         if name.startswith("widgets/kvmmu_widgets/static/"):
             yield name.removeprefix("widgets/")
-        if name.startswith("notebooks/") and path.suffix == ".ipynb":
+        lesson = name.startswith("notebooks/") and path.suffix == ".ipynb"
+        asset = name.startswith("assets/") and path.suffix not in {".png", ".py"}
+        if lesson or asset:
             yield SHIPPED + name
-    yield SHIPPED + "assets/kernel_symbols-6.12.csv"
     yield "kvmmu_edu/py.typed"
     yield "kvmmu_widgets/py.typed"
 
@@ -54,7 +55,7 @@ def test_the_wheel_has_what_is_needed(names):
 def test_the_wheel_has_nothing_else(names):
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"kvmmu_edu", "kvmmu_widgets"}
-    unwanted = re.compile(r"(^|/)tests?/|recordings|\.png$|make_kernel|checkpoint|__pycache__")
+    unwanted = re.compile(r"(^|/)tests?/|\.png$|make_kernel|checkpoint|__pycache__")
     report(f"{name}: in the wheel" for name in sorted(names) if unwanted.search(name))
 
 
