@@ -41,11 +41,21 @@ async def vcpu_run(vcpu: "KvmVcpu", instructions: Iterable[Instruction], exits: 
     vcpu.kvm.srcu.read_lock()
     try:
         for instruction in instructions:
+            seen = len(exits)
             if not await _run_instruction(vcpu, instruction, exits):
                 break
+            if len(exits) > seen:
+                await _visit_user_space(vcpu)
     finally:
         leave_guest(vcpu)
         vcpu.kvm.srcu.read_unlock()
+
+
+async def _visit_user_space(vcpu: "KvmVcpu") -> None:
+    """Let KVM_RUN return for an MMIO exit, and user space call it again."""
+    vcpu.kvm.srcu.read_unlock()
+    await vcpu.kvm.sched.checkpoint("user space", vcpu.vcpu_id)
+    vcpu.kvm.srcu.read_lock()
 
 
 async def _run_instruction(vcpu: "KvmVcpu", instruction: Instruction, exits: list[Exit]) -> bool:
