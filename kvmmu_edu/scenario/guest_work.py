@@ -120,12 +120,11 @@ def _exit(one: Exit) -> dict[str, Any]:
 
 
 def _spawn(driver: Driver, part: OnVcpu, work: Work) -> Task:
-    _refuse_busy(driver, part.vcpu)
-    driver.vcpu(part.vcpu)
     return driver.sched.spawn(f"vcpu{part.vcpu}", _run(driver, part, work))
 
 
 def _refuse_busy(driver: Driver, vcpu: int) -> None:
+    driver.vcpu(vcpu)
     if vcpu in driver.work:
         raise UsageError(f"v{vcpu} still works in the background; expected join v{vcpu} before")
 
@@ -145,6 +144,8 @@ def perform_guest_work(driver: Driver, operation: Operation, vcpu: int) -> Outco
 @performs(Par)
 def perform_par(driver: Driver, operation: Par, _vcpu: int) -> Outcome:
     """Let several vCPUs take turns until all have ended."""
+    for part in operation.parts:
+        _refuse_busy(driver, part.vcpu)
     works = [Work() for _ in operation.parts]
     for part, work in zip(operation.parts, works, strict=True):
         work.others = [other for other in works if other is not work]
@@ -159,6 +160,7 @@ def perform_par(driver: Driver, operation: Par, _vcpu: int) -> Outcome:
 @performs(Background)
 def perform_background(driver: Driver, operation: Background, _vcpu: int) -> Outcome:
     """Start a program; its vCPU gets turns at the end of this and each later operation."""
+    _refuse_busy(driver, operation.part.vcpu)
     driver.vm.advance(_HEAD_START_MS)
     work = Work(in_background=True)
     work.task = _spawn(driver, operation.part, work)

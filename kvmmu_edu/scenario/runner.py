@@ -115,9 +115,15 @@ class Runner:
                     continue
                 n += 1
                 yield self._operation(n, statement)
-            except (UsageError, KvmError, HostFault) as error:
-                raise UsageError(f"{self.scenario.path}:{statement.line}: {error}") from None
+            except (UsageError, KvmError) as error:
+                raise UsageError(f"{self._place(statement)}: {error}") from None
+            except HostFault as error:
+                expected = "expected memory that the process may access"
+                raise UsageError(f"{self._place(statement)}: {error}; {expected}") from None
         yield {"final": True, "stats": statistics(self.vm.counters)}
+
+    def _place(self, statement: Statement) -> str:
+        return f"{self.scenario.path}:{statement.line}"
 
     def _payload(self) -> PayloadAt:
         """Return the payload that is in force when the VM is made."""

@@ -1,7 +1,7 @@
 """Turns: how vCPUs that run at once share the one thread of the model.
 
-A vCPU gives way before each instruction, and only there: what KVM does for it in between is
-not interleaved with others.
+A vCPU gives way in guest mode and in user space, and only there: what KVM does for it in
+between is not interleaved with others.
 
 Ours.
 Simplified: real vCPUs run at once; which of the possible orders happens is chance there and
@@ -14,6 +14,8 @@ from kvmmu_edu.sync.task import READY, Request, Scheduler, Suspend, Task
 
 #: more turns than any program has instructions
 UNLIMITED: Final = 1 << 62
+#: which of the counters of a task is that of kvm->srcu
+_SRCU: Final = 1
 
 
 class Turns:
@@ -53,10 +55,15 @@ class TurnScheduler(Scheduler):
     def checkpoint(self, *touches: object) -> Suspend:
         """Return an awaitable for the next turn, if the current task takes turns."""
         turns = self._turns.get(self.current)
-        if turns is None or touches[:1] != ("guest",):
+        if turns is None or not self._may_give_way(touches):
             return READY
         turns.left -= 1
         return Suspend((turns,))
+
+    def _may_give_way(self, touches: tuple[object, ...]) -> bool:
+        # inside KVM a vCPU reads memory slots, and whoever changes them would wait for it
+        inside = self.current.rcu_nesting[_SRCU]
+        return not inside and touches[:1] in (("guest",), ("user space",))
 
     def play(self, task: Task, left: int) -> None:
         """Let *task* begin at most *left* instructions; less if it ends or has to wait."""
