@@ -318,7 +318,6 @@ RENDERERS: Final[dict[type[Any], Renderer]] = {
     ev.ArchPrepareMemoryRegion: _function("kvm_arch_prepare_memory_region", "kvm_set_memslot"),
     ev.ArchFlushShadowMemslot: _function("kvm_arch_flush_shadow_memslot", "kvm_set_memslot"),
     ev.ArchCommitMemoryRegion: _function("kvm_arch_commit_memory_region", "kvm_set_memslot"),
-    ev.MemslotRmapAlloc: _function("memslot_rmap_alloc", "kvm_arch_prepare_memory_region"),
     ev.SynchronizeSrcu: _synchronize_srcu,
     ev.FlushRemoteTlbs: _flush_remote_tlbs,
     ev.NotifierInvalidateStart: _unmap_hva_range,

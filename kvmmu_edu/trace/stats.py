@@ -69,7 +69,6 @@ class Counters:
             "replace_memslot": 0,
             "tables_allocated": 0,
             "tables_freed": 0,
-            "rmap_bytes": 0,
             "dirty_bitmap_bytes": 0,
         }
 
@@ -159,10 +158,6 @@ def _get_mmu_page(c: Counters, *event: Any) -> None:
     c.counts["tables_allocated"] += event[5]
 
 
-def _rmap_alloc(c: Counters, _serial: int, nbytes: int) -> None:
-    c.counts["rmap_bytes"] += nbytes
-
-
 def _dirty_bitmap(c: Counters, _serial: int, nbytes: int) -> None:
     c.counts["dirty_bitmap_bytes"] += nbytes
 
@@ -185,7 +180,6 @@ FOLDS: dict[type[Any], Callable[..., None]] = {
     ev.ReplaceMemslot: _count("replace_memslot"),
     ev.GetMmuPage: _get_mmu_page,
     ev.MmuPageFreed: _mmu_page_freed,
-    ev.MemslotRmapAlloc: _rmap_alloc,
     ev.DirtyBitmapAllocated: _dirty_bitmap,
 }
 

@@ -10,7 +10,7 @@ Ours: hardware, described in the processors' manuals.
 from typing import TYPE_CHECKING, Final
 
 from kvmmu_edu.errors import UsageError
-from kvmmu_edu.trace.events import Cause
+from kvmmu_edu.trace.events import Cause, GuestAccess
 from kvmmu_edu.units import PAGES_PER_HPAGE, SPTE_LEVEL_BITS, Gpa, Level, Pfn
 from kvmmu_edu.x86.arena import TABLE_PFN_BASE
 from kvmmu_edu.x86.guest import Access, Guest
@@ -101,8 +101,14 @@ class Cpu:
     def access(self, access: Access) -> bool:
         """Do one data access; return false if it faults."""
         gpa = self.to_gpa(access.gva)
-        if gpa < 0:
+        if gpa < 0 or not self._do(access, gpa):
             return False
+        trace = self.mmu.kvm.trace
+        if trace.keeps_events:
+            trace.emit(GuestAccess, self.vcpu.vcpu_id, access.kind, gpa)
+        return True
+
+    def _do(self, access: Access, gpa: Gpa) -> bool:
         mm = self.mmu.kvm.mm
         offset = gpa & 0xFFF
         if access.kind == "read":

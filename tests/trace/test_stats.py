@@ -68,7 +68,6 @@ def test_everything_starts_at_zero():
         (ev.GetMmuPage(3, 0, 0, 2, 0, False), {}),
         (ev.MmuPageFreed(3), {"count.tables_freed": 1}),
         (ev.MmuPageFreed(np.array([3, 4, 9], np.int64)), {"count.tables_freed": 3}),
-        (ev.MemslotRmapAlloc(1, 4096), {"count.rmap_bytes": 4096}),
         (ev.DirtyBitmapAllocated(1, 64), {"count.dirty_bitmap_bytes": 64}),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, tuple) else "",

@@ -100,13 +100,6 @@ class ArchCommitMemoryRegion(NamedTuple):
     serial: int
 
 
-class MemslotRmapAlloc(NamedTuple):
-    """A slot gets its reverse-map arrays; size in bytes as asked for."""
-
-    serial: int
-    nbytes: int
-
-
 class DirtyBitmapAllocated(NamedTuple):
     """A slot gets its dirty bitmap (two of them, in fact); size in bytes."""
 

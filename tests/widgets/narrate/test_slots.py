@@ -86,7 +86,6 @@ def told(*events):
             ev.DirtyBitmapAllocated(3, 64),
             "Slot 7 (#3) gets its dirty bitmap and a second one to work with: 64 B.",
         ),
-        (ev.MemslotRmapAlloc(3, 2048), "Slot 7 (#3) gets reverse-map arrays of 2 KiB."),
         (
             ev.PageMarkedDirty(3, 0x101),
             "The page at gfn 0x101 is marked dirty in the bitmap of slot 7 (#3).",

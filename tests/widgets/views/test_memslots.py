@@ -7,7 +7,6 @@ from kvmmu_edu.trace.events import (
     GenerationChanged,
     LastUsedSlotChanged,
     LockAcquired,
-    MemslotRmapAlloc,
     ReplaceMemslot,
     SlotCreated,
     SlotFreed,
@@ -64,9 +63,8 @@ def test_the_second_address_space_is_there_when_it_has_a_slot(model):
 def test_shapes_and_notes(model):
     model.apply(TreeChanged("gfn_tree", 0, 1, "linked", (1, 0, None, None)))
     assert list(walk(model.sets[0][1].trees["gfn_tree"])) == [1]
-    model.apply(MemslotRmapAlloc(1, 2048))
     model.apply(DirtyBitmapAllocated(1, 64))
-    assert model.notes[1] == ["reverse maps: 2048 bytes", "dirty bitmaps: 64 bytes"]
+    assert model.notes[1] == ["dirty bitmaps: 64 bytes"]
     model.apply(LastUsedSlotChanged(0, 0, 1))
     assert model.sets[0][0].last_used == 1
     model.apply(SlotFreed(1))

@@ -144,14 +144,6 @@ def _arch_commit(event: ev.ArchCommitMemoryRegion, context: Context) -> Line:
     )
 
 
-def _memslot_rmap_alloc(event: ev.MemslotRmapAlloc, context: Context) -> Line:
-    return Line(
-        f"{_capital(context.slot(event.serial))} gets reverse-map arrays "
-        f"of {size_text(event.nbytes)}.",
-        f"rmaps: {size_text(event.nbytes)}",
-    )
-
-
 def _dirty_bitmap_allocated(event: ev.DirtyBitmapAllocated, context: Context) -> Line:
     return Line(
         f"{_capital(context.slot(event.serial))} gets its dirty bitmap and a second one to work "
@@ -248,7 +240,6 @@ TELLERS: Final[dict[type[Any], Callable[[Any, Context], Line]]] = {
     ev.ArchPrepareMemoryRegion: _arch_prepare,
     ev.ArchFlushShadowMemslot: _arch_flush,
     ev.ArchCommitMemoryRegion: _arch_commit,
-    ev.MemslotRmapAlloc: _memslot_rmap_alloc,
     ev.DirtyBitmapAllocated: _dirty_bitmap_allocated,
     ev.PageMarkedDirty: _page_marked_dirty,
     ev.HostMapped: _host_mapped,

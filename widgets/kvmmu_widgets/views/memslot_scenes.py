@@ -35,7 +35,6 @@ class MemslotScenes:
             ev.ArchPrepareMemoryRegion,
             ev.ArchFlushShadowMemslot,
             ev.ArchCommitMemoryRegion,
-            ev.MemslotRmapAlloc,
             ev.DirtyBitmapAllocated,
             ev.NotifierInvalidateStart,
             ev.NotifierInvalidateEnd,

@@ -11,7 +11,6 @@ from kvmmu_edu.trace.events import (
     DirtyBitmapAllocated,
     GenerationChanged,
     LastUsedSlotChanged,
-    MemslotRmapAlloc,
     ReplaceMemslot,
     SlotCreated,
     SlotFreed,
@@ -131,9 +130,6 @@ class SlotsModel:
         self._add_space(event.as_id)
         self.sets[event.as_id][event.node_idx].trees[event.tree] = event.shape
 
-    def _memslot_rmap_alloc(self, event: MemslotRmapAlloc) -> None:
-        self.notes.setdefault(event.serial, []).append(f"reverse maps: {event.nbytes} bytes")
-
     def _dirty_bitmap_allocated(self, event: DirtyBitmapAllocated) -> None:
         self.notes.setdefault(event.serial, []).append(f"dirty bitmaps: {event.nbytes} bytes")
 
@@ -147,7 +143,6 @@ _APPLY: Final[dict[type[Any], Callable[[SlotsModel, Any], None]]] = {
     GenerationChanged: SlotsModel._generation_changed,  # noqa: SLF001
     LastUsedSlotChanged: SlotsModel._last_used_slot_changed,  # noqa: SLF001
     TreeChanged: SlotsModel._tree_changed,  # noqa: SLF001
-    MemslotRmapAlloc: SlotsModel._memslot_rmap_alloc,  # noqa: SLF001
     DirtyBitmapAllocated: SlotsModel._dirty_bitmap_allocated,  # noqa: SLF001
 }
 
