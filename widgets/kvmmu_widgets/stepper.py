@@ -15,6 +15,7 @@ from kvmmu_edu.errors import UsageError
 from kvmmu_edu.trace.recorder import Record
 from kvmmu_edu.vm import Vm
 from kvmmu_widgets.bundle import script, style
+from kvmmu_widgets.excerpt import split_at
 from kvmmu_widgets.identity import identity
 from kvmmu_widgets.message import build_message
 from kvmmu_widgets.page import stepper_page
@@ -30,7 +31,8 @@ class Stepper(anywidget.AnyWidget):
 
     :param run: a VM made with ``trace="steps"``, records of its trace, or a message
     :param step: the step that is shown first; 0 is the state before anything happened
-    :param options: what :func:`~kvmmu_widgets.message.build_message` takes: title, view, ...
+    :param options: ``since``, the number of the first operation that is shown, and what
+        :func:`~kvmmu_widgets.message.build_message` takes: title, view, ...
     :raises UsageError: nothing was recorded, or the message cannot be made
 
     >>> from kvmmu_edu import Vm
@@ -109,15 +111,22 @@ class Still(str):
         return str(self)
 
 
-def message_of(run: Run, **options: Any) -> dict[str, Any]:
+def message_of(run: Run, *, since: int | None = None, **options: Any) -> dict[str, Any]:
     """Return the message for *run*, whatever it is.
 
+    :param since: number of the first operation that is shown, -1 for the last; all by default
     :raises UsageError: nothing was recorded, or the message cannot be made
     """
     if isinstance(run, Mapping):
         return dict(run)
-    if not isinstance(run, Vm):
-        return build_message(run, **options)
-    if not run.trace.keeps_events:
-        raise UsageError('this VM kept no events; make it with Vm(trace="steps")')
-    return build_message(run.trace.records, **{"choices": run.kvm.choices, **options})
+    records: Sequence[Record]
+    if isinstance(run, Vm):
+        if not run.trace.keeps_events:
+            raise UsageError('this VM kept no events; make it with Vm(trace="steps")')
+        records, options = run.trace.records, {"choices": run.kvm.choices, **options}
+    else:
+        records = run
+    if since is not None:
+        before, records = split_at(records, since)
+        options = {"before": before, **options}
+    return build_message(records, **options)
