@@ -64,7 +64,7 @@ class Watch:
 
     def _route(self, route):
         url = urlsplit(route.request.url)
-        if url.scheme in {"data", "blob", "about"} or url.hostname in LOOPBACK:
+        if url.scheme in {"data", "blob", "about", "file"} or url.hostname in LOOPBACK:
             route.continue_()
         else:
             self.outside.append(route.request.url)

@@ -5,6 +5,7 @@ import { draw, dress, write } from "./dom.js";
 import { View } from "./view.js";
 
 /** @typedef {import("./history.js").History} History */
+/** @typedef {import("./view.js").Box} Box */
 
 /** The sign of a change that needs no colour: a filled corner. */
 const CORNER = "M-1,-1H12L-1,12Z";
@@ -249,8 +250,7 @@ export class Picture {
       else this.#mark(id);
     }
     for (const id of edges) this.#showEdge(id, to, layout);
-    const box = this.#markedBox(layout);
-    if (box) this.view.reveal(box);
+    this.view.reveal(...this.#markedBoxes(layout));
   }
 
   /** Return the card and the cell that an element belongs to. @param {EventTarget | null} target */
@@ -345,17 +345,22 @@ export class Picture {
     (index === null ? card : card?.cells[index])?.mark(this.marks.has(id));
   }
 
-  /** @param {Layout} layout @returns {[number, number, number, number] | null} */
-  #markedBox(layout) {
-    let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
+  /** Return the boxes of what is marked, cards first. @param {Layout} layout */
+  #markedBoxes(layout) {
+    /** @type {Box[]} */
+    const cards = [];
+    /** @type {Box[]} */
+    const cells = [];
     for (const id of this.marks) {
-      const [node] = splitMark(id);
-      const box = layout.nodes[node];
-      if (!box) continue;
-      const [x, y, w, h] = /** @type {[number, number, number, number]} */ (box);
-      [left, top, right, bottom] = [Math.min(left, x), Math.min(top, y), Math.max(right, x + w), Math.max(bottom, y + h)];
+      const [node, index] = splitMark(id);
+      const place = layout.nodes[node];
+      if (!place) continue;
+      const [x, y, w, h] = /** @type {Box} */ (place);
+      const cell = index === null ? undefined : this.cards.get(node)?.cells[index]?.now.box;
+      const [dx, dy, cw, ch] = /** @type {Box} */ (cell ?? [0, 0, w, h]);
+      (index === null ? cards : cells).push([x + dx, y + dy, x + dx + cw, y + dy + ch]);
     }
-    return left < right ? [left, top, right, bottom] : null;
+    return [...cards, ...cells];
   }
 
   /** @param {string} uid */

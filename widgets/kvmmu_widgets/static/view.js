@@ -1,9 +1,13 @@
 // Which part of the picture is seen, and how large. It never asks the browser for a size in a
 // step: sizes come from the layout and from a ResizeObserver.
 
+/** @typedef {[number, number, number, number]} Box left, top, right, bottom */
+
 /** A size at which the smallest text can still be read. */
 const LEGIBLE = 0.62;
 const LARGEST = 3;
+/** Between what was brought into view and the edge of the stage, px. */
+const EDGE = 12;
 
 export class View {
   /** @param {SVGGElement} world what is moved and scaled */
@@ -71,15 +75,19 @@ export class View {
   }
 
   /**
-   * Bring a box of the layout into view, moving no more than needed.
-   * @param {[number, number, number, number]} box left, top, right, bottom
+   * Bring boxes of the layout into view, moving no more than needed: all of them if they fit at
+   * a legible size, else the first.
+   * @param {Box[]} boxes
    */
-  reveal(box) {
-    if (!this.width) return;
-    const [left, top, right, bottom] = box;
-    if (this.follow && this.k < LEGIBLE) {
-      const whole = Math.min(this.width / (right - left + 80), this.height / (bottom - top + 80));
-      this.k = Math.min(1, Math.max(LEGIBLE, whole));
+  reveal(...boxes) {
+    if (!this.width || !boxes.length) return;
+    const whole = around(boxes);
+    const [left, top, right, bottom] = this.#room(whole) < LEGIBLE ? /** @type {Box} */ (boxes[0]) : whole;
+    const room = this.#room([left, top, right, bottom]);
+    const tooSmall = this.follow && this.k < LEGIBLE;
+    const tooLarge = this.k > LEGIBLE && this.k > room;
+    if (tooSmall || tooLarge) {
+      this.k = Math.min(1, Math.max(LEGIBLE, room));
       this.x = this.width / 2 - (this.k * (left + right)) / 2;
       this.y = this.height / 2 - (this.k * (top + bottom)) / 2;
       this.fitted = false;
@@ -90,6 +98,11 @@ export class View {
     this.x += dx;
     this.y += dy;
     this.#apply();
+  }
+
+  /** Return the scale at which a box fills the stage. @param {Box} box */
+  #room([left, top, right, bottom]) {
+    return Math.min((this.width - 2 * EDGE) / (right - left), (this.height - 2 * EDGE) / (bottom - top));
   }
 
   #apply() {
@@ -104,6 +117,12 @@ export class View {
   }
 }
 
+/** @param {Box[]} boxes @returns {Box} */
+function around(boxes) {
+  const [left, top, right, bottom] = [0, 1, 2, 3].map((side) => boxes.map((box) => Number(box[side])));
+  return [Math.min(...(left ?? [])), Math.min(...(top ?? [])), Math.max(...(right ?? [])), Math.max(...(bottom ?? []))];
+}
+
 /** @param {number} value */
 const round = (value) => Math.round(value * 10) / 10;
 
@@ -112,8 +131,7 @@ const round = (value) => Math.round(value * 10) / 10;
  * @param {number} start @param {number} end @param {number} size
  */
 function inside(start, end, size) {
-  const edge = 12;
-  if (end - start > size - 2 * edge) return start > size / 2 || end < size / 2 ? edge - start : 0;
-  if (start < edge) return edge - start;
-  return end > size - edge ? size - edge - end : 0;
+  if (end - start > size - 2 * EDGE + 1) return EDGE - start;
+  if (start < EDGE) return EDGE - start;
+  return end > size - EDGE ? size - EDGE - end : 0;
 }
