@@ -6,14 +6,15 @@ The list is explicit, so that one can read what is checked.
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kvmmu_edu.errors import ensure
-from kvmmu_edu.units import LEVEL_NAMES
-from kvmmu_edu.virt import memslots
+from kvmmu_edu.errors import InvariantError, ensure
+from kvmmu_edu.units import LEVEL_NAMES, PG_LEVEL_4K
+from kvmmu_edu.virt import memslots, mmu_notifier
 from kvmmu_edu.x86.arena import tables_of
 from kvmmu_edu.x86.mmu_page import role_is_invalid, role_level
 from kvmmu_edu.x86.mmu_state import MmuState, mmu_of
-from kvmmu_edu.x86.spte import is_shadow_present_leaf, is_shadow_present_table
+from kvmmu_edu.x86.spte import is_shadow_present_leaf, is_shadow_present_table, spte_to_pfn
 
 if TYPE_CHECKING:
     from kvmmu_edu.virt.kvm import Kvm
@@ -38,6 +39,11 @@ def check(kvm: "Kvm") -> None:
     kvm.rcu.check()
     kvm.srcu.check()
     memslots.check(kvm)
+    mmu_notifier.check(kvm)
+    for vcpu in kvm.vcpus:
+        vcpu.check()
+        if vcpu.dirty_ring is not None:
+            vcpu.dirty_ring.check()
     kvm.mm.check()
     mmu = mmu_of(kvm)
     mmu.arena.check()
@@ -134,25 +140,31 @@ def check_tlbs(kvm: "Kvm") -> None:
     for vcpu in kvm.vcpus:
         if vcpu.requests or not vcpu.arch.root:
             continue
-        for level, page, spte in vcpu.arch.cpu.tlb.snapshot():
-            now = _leaf(mmu_of(kvm), vcpu.arch.root, page << (9 * (level - 1)))
-            ensure(
-                now != 0 and (now ^ spte) & 0x000F_FFFF_FFFF_F000 == 0,
-                f"the TLB of vCPU {vcpu.vcpu_id} maps page {page:#x} of level {level} to "
-                f"{spte:#x}, the tables to {now:#x}",
-            )
+        tlb = vcpu.arch.cpu.tlb
+        for level, known in enumerate((tlb.small, tlb.large, tlb.giant), PG_LEVEL_4K):
+            pages = np.array(list(known), np.int64)
+            sptes = np.array(list(known.values()), np.uint64)
+            now = _leaves(mmu_of(kvm), vcpu.arch.root, pages << (9 * (level - 1)))
+            stale = (now == 0) | (spte_to_pfn(now) != spte_to_pfn(sptes))
+            if stale.any():
+                i = int(stale.argmax())
+                raise InvariantError(
+                    f"the TLB of vCPU {vcpu.vcpu_id} maps page {pages[i]:#x} of level {level} to"
+                    f" {sptes[i]:#x}, the tables to {now[i]:#x}"
+                )
 
 
-def _leaf(mmu: MmuState, root: int, gfn: int) -> int:
-    """Return the leaf that maps *gfn* with the frame of that page, or 0."""
-    table, level = root, role_level(mmu.arena.roles[root])
-    while True:
-        spte = mmu.arena.read(table, (gfn >> (9 * (level - 1))) & 511)
-        if is_shadow_present_leaf(spte, level):
-            return spte
-        if not is_shadow_present_table(spte, level):
-            return 0
-        table, level = int(tables_of(np.array([spte], np.uint64))[0]), level - 1
+def _leaves(mmu: MmuState, root: int, gfns: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return for each of *gfns* the leaf that maps it, 0 where none does; uint64[n]."""
+    leaves = np.zeros(len(gfns), np.uint64)
+    on_way, tables = np.arange(len(gfns)), np.full(len(gfns), root, np.int64)
+    for level in range(role_level(mmu.arena.roles[root]), 0, -1):
+        sptes = mmu.arena.spt[tables, (gfns[on_way] >> (9 * (level - 1))) & 511]
+        leaf = is_shadow_present_leaf(sptes, level)
+        leaves[on_way[leaf]] = sptes[leaf]
+        below = is_shadow_present_table(sptes, level)
+        on_way, tables = on_way[below], tables_of(sptes[below])
+    return leaves
 
 
 def snapshot(kvm: "Kvm") -> dict[str, Any]:

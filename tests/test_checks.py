@@ -3,6 +3,8 @@
 import pytest
 
 from kvmmu_edu import InvariantError, Vm
+from kvmmu_edu.virt.dirty_ring import DirtyRing
+from kvmmu_edu.virt.memory_slot import MemorySlot
 from kvmmu_edu.x86.mmu_state import mmu_of
 
 GPA = 0x400000
@@ -53,6 +55,19 @@ def break_lock(vm, mmu):
     vm.kvm.slots_lock.writer = vm.kvm.sched.idle
 
 
+def break_notifier(vm, mmu):
+    vm.kvm.mn_active_invalidate_count = 1
+
+
+def break_last_used_slot(vm, mmu):
+    vm.vcpus[0].state.last_used_slot = MemorySlot(99)
+
+
+def break_dirty_ring(vm, mmu):
+    ring = vm.vcpus[0].state.dirty_ring = DirtyRing(4096)
+    ring.dirty_index = 1
+
+
 def break_nx(vm, mmu):
     mmu.possible_nx_huge_pages[30] = None
 
@@ -68,6 +83,9 @@ def break_nx(vm, mmu):
         (break_reference, "root 1 has 3 references, but 1 vCPUs use it and it is valid"),
         (break_tlb, "the TLB of vCPU 0 maps page 0x500"),
         (break_lock, "slots_lock is held by swapper but no task runs"),
+        (break_notifier, "mn_active_invalidate_count is 1 but no task runs"),
+        (break_last_used_slot, "vCPU 0 remembers slot 0 .* of that generation has it not"),
+        (break_dirty_ring, "0 entries have flags but 1 are in use"),
         (break_nx, "lists a table that is not linked"),
     ],
 )

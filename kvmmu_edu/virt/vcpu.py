@@ -5,7 +5,7 @@ Kernel: struct kvm_vcpu, include/linux/kvm_host.h (v6.12)
 
 from typing import TYPE_CHECKING, Any
 
-from kvmmu_edu.errors import ensure
+from kvmmu_edu.errors import InvariantError
 from kvmmu_edu.sync.cells import Shared
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ class KvmVcpu:
         slot = self.last_used_slot
         if slot is None or self.last_used_slot_gen != slots.generation.read_once():
             return
-        ensure(
-            slot.serial in {known.serial for known in slots.slots_by_gfn()},
-            f"vCPU {self.vcpu_id} remembers {slot} of generation {self.last_used_slot_gen}, but"
-            f" {slots} of that generation has it not",
-        )
+        if slot not in slots.slots_by_gfn():
+            raise InvariantError(
+                f"vCPU {self.vcpu_id} remembers {slot} of generation {self.last_used_slot_gen}, but"
+                f" {slots} of that generation has it not"
+            )
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the generic half knows of it as plain values."""
