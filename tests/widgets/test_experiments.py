@@ -52,3 +52,9 @@ def test_what_is_refused_changes_nothing(kernel):
     assert set(grid["errno"]) == {"EINVAL", "EEXIST", "0"}
     assert grid["errno"][-3:] == ["0", "0", "0"]
     assert grid["generation"][-3:] == ["+4", "+0", "+2"]
+
+
+def test_in_between_there_is_an_invalid_copy():
+    assert experiments.in_between() == "slot 1, INVALID"
+    assert experiments.in_between(column="a guest's fault") == "RET_PF_RETRY"
+    assert experiments.in_between("flags") == "slot 1, LOG_DIRTY_PAGES"

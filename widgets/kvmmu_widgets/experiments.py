@@ -24,7 +24,6 @@ from kvmmu_widgets.counted import flat_change
 from kvmmu_widgets.excerpt import split_at
 from kvmmu_widgets.grid import Grid
 from kvmmu_widgets.look.events import ret_pf_text
-from kvmmu_widgets.look.slots import generation
 from kvmmu_widgets.narrate.context import flags_text, generation_text
 
 _COSTS: Final = {
@@ -39,10 +38,10 @@ def costs_of_changes(kernel: KernelVersion = "6.12") -> Grid:
     rows = []
     for what in runs.CHANGES:
         vm = runs.slots(5, kernel=kernel)
-        before = generation(vm)
+        before = runs.generation(vm)
         runs.changer(vm, what, 5)()
         moved = flat_change(*split_at(vm.trace.records, -1))
-        rows.append((what, *(moved[name] for name in _COSTS), f"+{generation(vm) - before}"))
+        rows.append((what, *(moved[name] for name in _COSTS), f"+{runs.generation(vm) - before}"))
     return Grid(("change", *_COSTS.values(), "generation"), rows, f"Linux {kernel}, measured")
 
 
@@ -76,6 +75,13 @@ def lookups_during(what: runs.Change = "delete", kernel: KernelVersion = "6.12")
             rows.append((changing.told(), *found, _fault_at(what, kernel, changing.steps)))
     columns = ("after", "set", "generation", "lookup finds", "host address", "a guest's fault")
     return Grid(columns, rows, f"A lookup of gfn {changing.gfn:#x} during: {what}")
+
+
+def in_between(
+    what: runs.Change = "delete", column: str = "lookup finds", kernel: KernelVersion = "6.12"
+) -> str:
+    """Return what a reader finds between the first publication and what follows it."""
+    return str(lookups_during(what, kernel)[column][1])
 
 
 class _Changing:
@@ -180,9 +186,9 @@ def refusals(kernel: KernelVersion = "6.12") -> Grid:
     rows = []
     for text, region in _attempts():
         vm = runs.slots(2, kernel=kernel)
-        before = generation(vm)
+        before = runs.generation(vm)
         errno, why = _try(vm, region)
-        rows.append((text, errno, why, f"+{generation(vm) - before}"))
+        rows.append((text, errno, why, f"+{runs.generation(vm) - before}"))
     columns = ("attempt", "errno", "why", "generation")
     return Grid(columns, rows, f"Linux {kernel}: KVM_SET_USER_MEMORY_REGION")
 

@@ -16,6 +16,7 @@ from kvmmu_edu.choices import Choices, KernelVersion, PagingFormat
 from kvmmu_edu.errors import UsageError
 from kvmmu_edu.sync.task import Scheduler
 from kvmmu_edu.units import GIB, KIB, MIB, PAGE_SIZE, Gpa, Hva, size_text
+from kvmmu_edu.virt.memslots import memslots
 from kvmmu_edu.vm import Vm
 from kvmmu_widgets import excerpt
 from kvmmu_widgets.counted import flat_change
@@ -194,6 +195,11 @@ def slots(
     return vm
 
 
+def generation(vm: Vm) -> int:
+    """Return the generation of the active slots of address space 0."""
+    return memslots(vm.kvm).generation.read_once()
+
+
 def make_slot(vm: Vm, n: int, *, flags: int = 0, away: int = 0) -> None:
     """Create slot *n* of a VM of :func:`slots`, or change it.
 
@@ -237,16 +243,20 @@ def changer(vm: Vm, what: Change, count: int) -> Callable[[], None]:
     return changes[what]
 
 
-def alias(kernel: KernelVersion = "6.12") -> Vm:
+def alias(kernel: KernelVersion = "6.12", *, dropped: bool = False) -> Vm:
     """Return a VM where slots 0 and 1 show the same host memory, and the guest wrote to both.
 
-    Slot 0 begins at gpa 1 MiB, slot 1 at gpa 8 MiB; the host has not changed anything yet.
+    Slot 0 begins at gpa 1 MiB, slot 1 at gpa 8 MiB.
+
+    :param dropped: whether the host, as the last operation, threw the first page away
     """
     vm = bare(memory=SLOT_SIZE, kernel=kernel)
     vcpu = vm.create_vcpu()
     for slot, gpa in enumerate((1 * MIB, 8 * MIB)):
         vm.set_user_memory_region(slot, 0, gpa, SLOT_SIZE, ram(vm))
         vcpu.write(gpa)
+    if dropped:
+        vm.host.madvise(ram(vm), PAGE_SIZE, "dontneed")
     return vm
 
 
@@ -275,14 +285,19 @@ def _ordered(count: int, order: Order) -> list[int]:
 
 
 def outcome(
-    run: Callable[..., Vm], counter: str, /, *, since: int | None = None, **parameters: Any
+    run: Callable[..., Vm],
+    counter: str | Callable[[Vm], int],
+    /,
+    *,
+    since: int | None = None,
+    **parameters: Any,
 ) -> Callable[[], int]:
     """Return a function that runs *run* anew and returns how far a counter moved.
 
     So a prediction can ask the engine when the learner has answered, and not before.
 
     :param counter: a name of :meth:`Counters.flat`: ``vm.pages_4k``, ``v0.pf_taken``,
-        ``count.synchronize_srcu``
+        ``count.synchronize_srcu``; or a function of the VM
     :param since: the first operation that counts; -1 is the last; all by default
 
     >>> outcome(first_access, "count.tables_allocated")()
@@ -291,6 +306,8 @@ def outcome(
 
     def ask() -> int:
         vm = run(**parameters)
+        if not isinstance(counter, str):
+            return counter(vm)
         if since is None:
             return vm.counters.flat().get(counter, 0)
         return flat_change(*excerpt.split_at(vm.trace.records, since)).get(counter, 0)

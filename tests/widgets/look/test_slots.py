@@ -3,7 +3,7 @@ import pytest
 from kvmmu_edu.lib.rbtree import RbNode
 from kvmmu_edu.virt.memslots import memslots
 from kvmmu_widgets import look, runs
-from kvmmu_widgets.look.slots import depth, generation
+from kvmmu_widgets.look.slots import depth
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_both_sets_are_equal_at_rest(vm):
     assert len(set(grid["gfn tree"])) == 1
     active = grid["readers"].index("active")
     assert grid["generation"][active] == "12"
-    assert generation(vm) == 12
+    assert runs.generation(vm) == 12
 
 
 def test_a_set_remembers_the_slot_that_was_found_last(vm):

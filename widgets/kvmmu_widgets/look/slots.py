@@ -3,7 +3,7 @@
 from kvmmu_edu.lib.rbtree import RED, RbNode
 from kvmmu_edu.units import PAGE_SIZE, Gfn, size_text
 from kvmmu_edu.virt.memory_slot import MemorySlot
-from kvmmu_edu.virt.memslots import Memslots, all_memslots, memslots
+from kvmmu_edu.virt.memslots import all_memslots, memslots
 from kvmmu_edu.vm import Vm
 from kvmmu_widgets.grid import Grid
 from kvmmu_widgets.narrate.context import flags_text, generation_text
@@ -94,9 +94,3 @@ def depth(node: RbNode | None) -> int:
             longest = max(longest, level)
             todo += [(here.left, level + 1), (here.right, level + 1)]
     return longest
-
-
-def generation(vm: Vm, as_id: int = 0) -> int:
-    """Return the generation of the active set, with bit 63 if it is set."""
-    active: Memslots = memslots(vm.kvm, as_id)
-    return active.generation.read_once()

@@ -1,0 +1,68 @@
+import pytest
+
+from kvmmu_edu import Vm
+from kvmmu_widgets import check, exercises, runs
+
+
+def state(answer, expected):
+    return check(answer, expected).state
+
+
+def test_counters_of_a_vm():
+    wanted = exercises.counts({"vm.pages_4k": 1, "v0.pf_taken": 1})
+    assert state(runs.first_access(), wanted) == "correct"
+    assert state(..., wanted) == "still missing"
+    almost = check(runs.read_then_write(), wanted)
+    assert str(almost) == "almost: `v0.pf_taken` is 3"
+    assert state(runs.accesses(count=9), wanted) == "keep working"
+
+
+def test_what_is_no_vm_or_has_no_vcpu():
+    wanted = exercises.counts({"v0.pf_taken": 1})
+    assert "expected a VM, this is int" in str(check(3, wanted))
+    assert "has a vCPU been created?" in str(check(Vm(), wanted))
+
+
+def test_a_search_like_the_kernels():
+    def search(node, gfn):
+        while node is not None:
+            slot = node.owner
+            if gfn < slot.base_gfn:
+                node = node.left
+            elif gfn < slot.base_gfn + slot.npages:
+                return slot
+            else:
+                node = node.right
+        return None
+
+    assert state(search, exercises.finds_slots) == "correct"
+
+
+def test_searches_that_are_wrong():
+    def off_by_one(node, gfn):
+        while node is not None:
+            slot = node.owner
+            if gfn < slot.base_gfn:
+                node = node.left
+            elif gfn <= slot.base_gfn + slot.npages:
+                return slot
+            else:
+                node = node.right
+        return None
+
+    assert state(off_by_one, exercises.finds_slots) == "almost"
+    assert state(lambda node, gfn: node.owner, exercises.finds_slots) == "keep working"
+    assert state(lambda node, gfn: ..., exercises.finds_slots) == "still missing"
+    assert state(lambda node, gfn: node.nothing, exercises.finds_slots) == "keep working"
+
+
+def test_a_page_in_many_slots():
+    vm = runs.alias()
+    assert state(vm, exercises.shows_a_page_often(2)) == "correct"
+    assert str(check(vm, exercises.shows_a_page_often(3))).startswith("almost: the first page")
+    assert state(runs.bare(), exercises.shows_a_page_often(2)) == "keep working"
+
+
+@pytest.mark.parametrize("answer", [7, Vm()])
+def test_a_page_of_nothing(answer):
+    assert state(answer, exercises.shows_a_page_often(2)) == "keep working"

@@ -1,0 +1,85 @@
+"""What the exercises of the lessons are checked with: functions of the learner's answer.
+
+Each returns a verdict, or the reason why the answer is wrong, for :func:`check`.  Ours.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kvmmu_edu.errors import UsageError
+from kvmmu_edu.lib.rbtree import RbNode
+from kvmmu_edu.units import Gfn
+from kvmmu_edu.virt.gfn_tree import search_memslots
+from kvmmu_edu.virt.hva_tree import for_each_memslot_in_hva_range
+from kvmmu_edu.virt.memslots import memslots
+from kvmmu_edu.vm import Vm
+from kvmmu_widgets import runs
+from kvmmu_widgets.verdict import Verdict, is_missing
+
+_STUB = "let the function return its answer in place of `...`"
+
+
+def counts(wanted: Mapping[str, int]) -> Callable[[Any], Verdict | str]:
+    """Return a check of a VM: each of these counters has this value.
+
+    :param wanted: values by names of :meth:`Counters.flat`, such as ``vm.pages_2m``
+
+    >>> counts({"vm.pages_4k": 2})(runs.first_access())
+    almost: `vm.pages_4k` is 1
+    """
+
+    def check(vm: Any) -> Verdict | str:
+        if not isinstance(vm, Vm):
+            return f"expected a VM, this is {type(vm).__name__}"
+        flat = vm.counters.flat()
+        unknown = [name for name in wanted if name not in flat]
+        if unknown:
+            return f"there is no counter {unknown[0]} yet: has a vCPU been created?"
+        wrong = {name: flat[name] for name, value in wanted.items() if flat[name] != value}
+        if not wrong:
+            return Verdict("correct")
+        said = ", ".join(f"`{name}` is {value}" for name, value in wrong.items())
+        close = len(wrong) == 1 and all(abs(wanted[name] - n) <= 1 for name, n in wrong.items())
+        return Verdict("almost" if close or len(wrong) < len(wanted) else "keep working", said)
+
+    return check
+
+
+def finds_slots(search: Callable[[RbNode | None, Gfn], Any]) -> Verdict | str:
+    """Check a function that is to find the slot of a gfn, given the top node of the gfn tree."""
+    vm = runs.slots(9, "shuffled")
+    slots = memslots(vm.kvm)
+    right = 0
+    first = ""
+    frames = range(0xF0, 0xA20, 5)
+    for gfn in frames:
+        expected = search_memslots(slots, gfn)
+        found = search(slots.gfn_tree.rb_node, gfn)
+        if is_missing(found) and expected is not None and not right:
+            return Verdict("still missing", _STUB)
+        if found is expected:
+            right += 1
+        elif not first:
+            first = f"gfn {gfn:#x} is in {expected or 'no slot'}, the function says {found}"
+    if right == len(frames):
+        return Verdict("correct")
+    return Verdict("almost" if right > 0.9 * len(frames) else "keep working", first)
+
+
+def shows_a_page_often(times: int) -> Callable[[Any], Verdict | str]:
+    """Return a check of a VM: its first page of host memory is in so many slots."""
+
+    def check(vm: Any) -> Verdict | str:
+        if not isinstance(vm, Vm):
+            return f"expected a VM, this is {type(vm).__name__}"
+        try:
+            hva = runs.ram(vm)
+        except UsageError:
+            return f"the host process has no mapping called {runs.RAM}"
+        found = len(list(for_each_memslot_in_hva_range(memslots(vm.kvm), hva, hva)))
+        if found == times:
+            return Verdict("correct")
+        said = f"the first page of `ram` is in {found} slots"
+        return Verdict("almost", said) if abs(found - times) == 1 else said
+
+    return check
