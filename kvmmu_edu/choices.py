@@ -5,7 +5,7 @@ and read beside the code that differs; :class:`ModuleParams` are the files of
 ``/sys/module/kvm*/parameters`` and may change while the VM runs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from kvmmu_edu.errors import UsageError
@@ -46,6 +46,9 @@ class Choices:
 class ModuleParams:
     """Parameters of the kvm and kvm_amd modules, by the kernel's names.
 
+    :ivar nx_huge_pages: ``off``, ``force``, ``auto`` or ``never``
+    :ivar others: what was written to parameters that concern no memory; never changed in place
+
     Kernel: arch/x86/kvm/mmu/mmu.c, arch/x86/kvm/svm/svm.c (v6.12)
     """
 
@@ -57,3 +60,4 @@ class ModuleParams:
     nx_huge_pages_recovery_period_ms: int = 0
     npt: bool = True
     nested: bool = True
+    others: dict[str, int] = field(default_factory=dict)

@@ -39,12 +39,12 @@ from kvmmu_edu.virt.kvm import Kvm
 from kvmmu_edu.virt.mmu_notifier import init_mmu_notifier
 from kvmmu_edu.virt.set_memory_region import UserspaceMemoryRegion, vm_ioctl_set_memory_region
 from kvmmu_edu.virt.vcpu import REQ_TLB_FLUSH_GUEST, KvmVcpu
-from kvmmu_edu.x86 import caps
+from kvmmu_edu.x86 import caps, module_params
 from kvmmu_edu.x86.arch import X86
 from kvmmu_edu.x86.guest import Guest
 from kvmmu_edu.x86.mmu import VcpuArch, mmu_free_roots
 from kvmmu_edu.x86.mmu_state import DEFAULT_GRAIN, MmuState, mmu_of
-from kvmmu_edu.x86.nx_huge_pages import is_nx_huge_page_enabled
+from kvmmu_edu.x86.nx_recovery import mmu_pre_destroy_vm, mmu_start_lpage_recovery
 from kvmmu_edu.x86.tdp_roots import tdp_mmu_invalidate_all_roots
 from kvmmu_edu.x86.tdp_zap import tdp_mmu_zap_all, tdp_mmu_zap_invalidated_roots
 
@@ -82,7 +82,10 @@ class Vm:
         tlb_empty_at_entry: bool = False,
         sched: Scheduler | None = None,
     ) -> None:
-        """Make a VM without memory and without vCPUs."""
+        """Make a VM without memory and without vCPUs.
+
+        In v6.1: the worker that recovers NX huge pages is started here.
+        """
         choices, params = choices or Choices(), params or ModuleParams()
         _refuse_unmodelled(params)
         sched = sched or Scheduler()
@@ -100,6 +103,8 @@ class Vm:
         self.kvm.arch = X86()
         self.kvm.arch_state = MmuState(self.kvm, grain)
         init_mmu_notifier(self.kvm)
+        if choices.is_6_1:
+            mmu_start_lpage_recovery(self.kvm)
         self.host = HostProcess(self)
         self.vcpus: list[Vcpu] = []
         self._tlb_empty_at_entry = tlb_empty_at_entry
@@ -247,14 +252,22 @@ class Vm:
     def module_param(self, name: str) -> str:
         """Return a module parameter as its file in /sys/module shows it.
 
-        :raises UsageError: no such parameter
+        :param name: ``NAME`` or ``MODULE/NAME``
+        :raises KvmError: ENOENT, this kernel has no such parameter
         """
-        if name == "nx_huge_pages":
-            return "Y" if is_nx_huge_page_enabled(self.kvm) else "N"
-        if not hasattr(self.kvm.params, name):
-            raise UsageError(f"there is no parameter {name!r}")
-        value = getattr(self.kvm.params, name)
-        return {True: "Y", False: "N"}[value] if isinstance(value, bool) else str(value)
+        return module_params.param_attr_show(self.kvm, name)
+
+    def set_module_param(self, name: str, value: str | int) -> None:
+        """Write a module parameter; it takes effect at once.
+
+        :param name: ``NAME`` or ``MODULE/NAME``
+        :param value: as it would be written to the file: ``Y``, ``force``, ``60``
+        :raises KvmError: ENOENT, EACCES (read-only), EINVAL, ERANGE, EBUSY, EPERM
+        """
+        work = module_params.param_attr_store(self.kvm, name, str(value))
+        self.run(work, f"param {name} {value}")
+        # a worker that was woken looks at the parameters now
+        self.advance(0)
 
     def rmaps_stat(self) -> str:
         """Return debugfs' mmu_rmaps_stat: empty as long as no slot has reverse maps."""
@@ -276,6 +289,7 @@ class Vm:
 
     async def _destroy(self) -> None:
         mmu = mmu_of(self.kvm)
+        await mmu_pre_destroy_vm(self.kvm)
         async with self.kvm.mmu_lock.write:
             await tdp_mmu_zap_all(mmu)
         for vcpu in self.kvm.vcpus:
@@ -305,6 +319,9 @@ def _trace_named(trace: Trace | str) -> Trace:
 
 
 def _refuse_unmodelled(params: ModuleParams) -> None:
+    if params.nx_huge_pages not in {"off", "force", "auto", "never"}:
+        value = params.nx_huge_pages
+        raise UsageError(f"nx_huge_pages is {value!r}; expected off, force, auto or never")
     for name in ("tdp_mmu", "npt"):
         if not getattr(params, name):
             msg = f"{name}=N needs the shadow MMU, which this version does not model; expected Y"

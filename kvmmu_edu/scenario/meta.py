@@ -147,7 +147,7 @@ def set_parameter(params: ModuleParams, name: str, value: str) -> None:
     :raises UsageError: when there is no such parameter, or the value does not fit it
     Kernel: module_param_cb, include/linux/moduleparam.h (v6.12)
     """
-    known = {item.name: item.type for item in fields(params)}
+    known = [item.name for item in fields(params) if item.name != "others"]
     if name not in known:
         raise UsageError(f"module parameter {name!r} is not known; expected {', '.join(known)}")
     current = getattr(params, name)

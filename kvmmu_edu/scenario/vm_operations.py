@@ -22,12 +22,11 @@ from kvmmu_edu.scenario.payload import PAGE_LEVELS
 @performs(Param)
 def perform_param(driver: Driver, operation: Param, _vcpu: int) -> Outcome:
     """Write a module parameter if there is a value, then read it."""
-    name = operation.name.rpartition("/")[2]
     outcome: Outcome = {"rc": 0}
     if operation.value:
-        outcome = attempt(lambda: driver.vm.set_module_param(name, operation.value))
+        outcome = attempt(lambda: driver.vm.set_module_param(operation.name, operation.value))
     try:
-        value = driver.vm.module_param(name) + "\n"
+        value = driver.vm.module_param(operation.name) + "\n"
     except KvmError:
         value = "cannot open"
     return outcome | {"value": value}

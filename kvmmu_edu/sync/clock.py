@@ -6,22 +6,36 @@ time is a task whose request is ready from then on.
 Ours: the kernel has timers and real time.
 """
 
+from typing import Final
+
 from kvmmu_edu.sync.task import Scheduler, Suspend
+from kvmmu_edu.sync.timer_wheel import MS_PER_JIFFY, bucket_expiry
+
+#: a timeout that never ends by itself, ticks
+MAX_SCHEDULE_TIMEOUT: Final = 1 << 62
 
 
 class Alarm:
-    """The request of a task that sleeps until a point in time."""
+    """The request of a task that sleeps until a point in time, or until it is woken."""
 
-    __slots__ = ("clock", "when_ms")
+    __slots__ = ("clock", "when_ms", "woken")
 
     def __init__(self, clock: "VirtualClock", when_ms: int) -> None:
         """Sleep until *when_ms*."""
         self.clock = clock
         self.when_ms = when_ms
+        self.woken = False
 
     def ready(self) -> bool:
-        """Return whether that time has come."""
-        return self.clock.now_ms >= self.when_ms
+        """Return whether that time has come, or somebody has woken the task."""
+        return self.woken or self.clock.now_ms >= self.when_ms
+
+    def wake(self) -> None:
+        """Let the task go on, whatever the time.
+
+        Kernel: wake_up_process(), kernel/sched/core.c (v6.12)
+        """
+        self.woken = True
 
     def describe(self) -> str:
         """Return the time that is waited for."""
@@ -36,9 +50,26 @@ class VirtualClock:
         self.sched = sched
         self.now_ms = 0
 
+    @property
+    def jiffies(self) -> int:
+        """The time in ticks.
+
+        Kernel: jiffies, include/linux/jiffies.h (v6.12)
+        """
+        return self.now_ms // MS_PER_JIFFY
+
     def sleep(self, ms: int) -> Suspend:
         """Return an awaitable for the time *ms* milliseconds from now."""
         return Suspend((Alarm(self, self.now_ms + ms),))
+
+    def timeout(self, ticks: int) -> Alarm:
+        """Return an alarm for a timeout of *ticks*, which the timer wheel rounds up.
+
+        Kernel: schedule_timeout(), kernel/time/timer.c (v6.12)
+        """
+        if ticks >= MAX_SCHEDULE_TIMEOUT:
+            return Alarm(self, MAX_SCHEDULE_TIMEOUT)
+        return Alarm(self, bucket_expiry(self.jiffies, ticks) * MS_PER_JIFFY)
 
     def advance(self, ms: int) -> None:
         """Let *ms* milliseconds pass; workers run in the order of their alarms."""

@@ -77,14 +77,25 @@ class Task:
 
     :param name: as in the kernel's ``comm``: ``kvmtrace``, ``vcpu0``, ``kvm-nx-lpage-re``
     :param coro: what it runs
+    :ivar daemon: whether it never ends by itself, so that nobody waits for its end
     """
 
-    __slots__ = ("coro", "done", "name", "rcu_nesting", "rcu_section", "request", "result")
+    __slots__ = (
+        "coro",
+        "daemon",
+        "done",
+        "name",
+        "rcu_nesting",
+        "rcu_section",
+        "request",
+        "result",
+    )
 
     def __init__(self, name: str, coro: Coro[Any] | None = None) -> None:
         """Make a task that has not started."""
         self.name = name
         self.coro = coro
+        self.daemon = False
         self.request: Request | None = None
         self.done = coro is None
         self.result: Any = None
@@ -123,9 +134,10 @@ class Scheduler:
         """
         return False
 
-    def spawn(self, name: str, coro: Coro[Any]) -> Task:
+    def spawn(self, name: str, coro: Coro[Any], *, daemon: bool = False) -> Task:
         """Make a background task; it runs when another one blocks, or in :meth:`run_all`."""
         task = Task(name, coro)
+        task.daemon = daemon
         self.tasks.append(task)
         return task
 
@@ -147,13 +159,14 @@ class Scheduler:
             self.current = outer
 
     def run_all(self, *only: Task) -> None:
-        """Run the background tasks (or only these) in turn until all have ended.
+        """Run the background tasks (or only these) in turn until all but daemons have ended.
 
         :raises Deadlock: when none of them can go on
         """
-        waiting = list(only) or list(self.tasks)
+        waiting = list(only) or [task for task in self.tasks if not task.daemon]
         while waiting:
-            if not any([self.step(task) for task in waiting]):
+            daemons = [task for task in self.tasks if task.daemon and task not in waiting]
+            if not any([self.step(task) for task in (*waiting, *daemons)]):
                 raise Deadlock("; ".join(_who_waits(task) for task in waiting))
             waiting = [task for task in waiting if not task.done]
 

@@ -51,6 +51,8 @@ class Kvm:
         self.arch: Arch
         self.rcu = Rcu("rcu", 0, sched)
         self.srcu = Rcu("kvm->srcu", 1, sched)
+        # of the module, not of the VM; there is one VM for each modelled kernel
+        self.kvm_lock = Mutex("kvm_lock", sched, trace)
         self.lock = Mutex("kvm->lock", sched, trace)
         self.slots_lock = Mutex("slots_lock", sched, trace)
         self.slots_arch_lock = Mutex("slots_arch_lock", sched, trace)

@@ -12,6 +12,8 @@ from kvmmu_edu.x86.arena import Arena
 from kvmmu_edu.x86.spte import spte_format
 
 if TYPE_CHECKING:
+    from kvmmu_edu.sync.clock import Alarm
+    from kvmmu_edu.sync.task import Task
     from kvmmu_edu.virt.kvm import Kvm
 
 #: KVM_X86_QUIRK_SLOT_ZAP_ALL: deleting or moving a slot zaps everything
@@ -19,6 +21,27 @@ X86_QUIRK_SLOT_ZAP_ALL = 1 << 7
 
 #: entries in a span: one table
 DEFAULT_GRAIN = 512
+
+
+class NxRecovery:
+    """The worker of one VM.
+
+    :ivar task: its task, None before it is started
+    :ivar last: when it recovered last, or was started, ticks
+    :ivar alarm: what it sleeps on
+    :ivar stopping: whether it shall end
+
+    Ours as an object of its own: in the kernel fields of struct kvm_arch.
+    """
+
+    __slots__ = ("alarm", "last", "stopping", "task")
+
+    def __init__(self) -> None:
+        """Have no worker."""
+        self.task: Task | None = None
+        self.last = 0
+        self.alarm: Alarm | None = None
+        self.stopping = False
 
 
 class MmuState:
@@ -63,6 +86,8 @@ class MmuState:
         self.mmu_valid_gen = 0
         self.n_max_mmu_pages = 0
         self.n_used_mmu_pages = 0
+        # its own task; others wake it
+        self.nx_recovery = NxRecovery()
         # slots_lock: roots to zap once mmu_lock is held for reading
         self.scheduled_roots_to_zap: set[int] = set()
 

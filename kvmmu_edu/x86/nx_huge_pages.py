@@ -13,6 +13,7 @@ from kvmmu_edu.trace.events import NxHugePageTracked
 from kvmmu_edu.x86.mmu_state import MmuState, mmu_of
 
 if TYPE_CHECKING:
+    from kvmmu_edu.choices import ModuleParams
     from kvmmu_edu.virt.kvm import Kvm
 
 #: the values of the parameter that switch the rule on, on a CPU without the bug
@@ -26,6 +27,22 @@ def is_nx_huge_page_enabled(kvm: "Kvm") -> bool:
     Simplified: the modelled CPU does not have the bug, so "auto" means off.
     """
     return kvm.params.nx_huge_pages in _ON and not mmu_of(kvm).disable_nx_huge_pages
+
+
+def nx_huge_pages_on(params: "ModuleParams") -> bool:
+    """Return whether the rule is on for VMs that have not switched it off for themselves.
+
+    Ours as a function: the variable nx_huge_pages.
+    """
+    return params.nx_huge_pages in _ON
+
+
+def nx_hugepage_mitigation_hard_disabled(params: "ModuleParams") -> bool:
+    """Return whether the rule can never be switched on any more.
+
+    Ours as a function: a variable of that name.
+    """
+    return params.nx_huge_pages == "never"
 
 
 def track_possible_nx_huge_page(mmu: MmuState, sp: int) -> None:
@@ -50,3 +67,13 @@ def untrack_possible_nx_huge_page(mmu: MmuState, sp: int) -> None:
     if sp in mmu.possible_nx_huge_pages:
         del mmu.possible_nx_huge_pages[sp]
         mmu.kvm.trace.emit(NxHugePageTracked, sp, False)  # noqa: FBT003 - an event's field
+
+
+def unaccount_nx_huge_page(mmu: MmuState, sp: int) -> None:
+    """Forget that a table stands in for an NX huge page; it stays where it is.
+
+    Locks: mmu_lock for writing.
+    Kernel: unaccount_nx_huge_page(), arch/x86/kvm/mmu/mmu.c (v6.12)
+    """
+    mmu.arena.nx_huge_page_disallowed[sp] = False
+    untrack_possible_nx_huge_page(mmu, sp)

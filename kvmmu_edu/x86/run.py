@@ -20,6 +20,7 @@ from kvmmu_edu.x86.emulate import x86_emulate_instruction
 from kvmmu_edu.x86.fault import mmu_do_page_fault, mmu_page_fault
 from kvmmu_edu.x86.guest import Exit, Instruction
 from kvmmu_edu.x86.mmu import mmu_reload
+from kvmmu_edu.x86.nx_recovery import mmu_start_lpage_recovery
 from kvmmu_edu.x86.page_fault import PFERR_GUEST_FINAL_MASK, RetPf
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ async def vcpu_run(vcpu: "KvmVcpu", instructions: Iterable[Instruction], exits: 
     so a guest that runs keeps nobody from changing slots.
 
     :raises KvmError: EFAULT, the host has no page for the guest
-    Kernel: vcpu_run(), arch/x86/kvm/x86.c (v6.12)
+    Kernel: vcpu_run(), arch/x86/kvm/x86.c; kvm_arch_vcpu_ioctl_run(), arch/x86/kvm/x86.c (v6.12)
     """
+    mmu_start_lpage_recovery(vcpu.kvm)
     vcpu.kvm.srcu.read_lock()
     try:
         for instruction in instructions:

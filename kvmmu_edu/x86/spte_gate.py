@@ -125,6 +125,19 @@ async def tdp_mmu_iter_set_spte(mmu: MmuState, it: TdpIter, new: Sptes, cause: C
     await handle_changed_spte(mmu, it, it.old_spte, new, cause, shared=False)
 
 
+async def tdp_mmu_set_spte(mmu: MmuState, span: Span, new: int, cause: Cause) -> None:
+    """Replace one entry that is found otherwise than by a walk.
+
+    Locks: mmu_lock for writing.
+    Kernel: tdp_mmu_set_spte(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
+    """
+    assert isinstance(span.table, int)
+    assert isinstance(span.index, int)
+    old = mmu.arena.read(span.table, span.index)
+    _store(mmu, span.table, span.index, new)
+    await handle_changed_spte(mmu, span, old, new, cause, shared=False)
+
+
 async def tdp_mmu_zap_spte_atomic(mmu: MmuState, it: TdpIter) -> bool:
     """Empty one entry, and flush before anybody can install something else there.
 

@@ -24,12 +24,17 @@ from kvmmu_edu.units import (
     Gfn,
     Level,
 )
-from kvmmu_edu.x86.mmu_page import role_is_invalid, role_level
+from kvmmu_edu.x86.mmu_page import role_as_id, role_is_invalid, role_level
 from kvmmu_edu.x86.mmu_state import MmuState
 from kvmmu_edu.x86.resched import tdp_mmu_iter_cond_resched
 from kvmmu_edu.x86.spte import is_shadow_present_leaf, is_shadow_present_pte
-from kvmmu_edu.x86.spte_gate import count, tdp_mmu_iter_set_spte, tdp_mmu_set_spte_atomic
-from kvmmu_edu.x86.tdp_iter import for_each_tdp_pte_min_level
+from kvmmu_edu.x86.spte_gate import (
+    count,
+    tdp_mmu_iter_set_spte,
+    tdp_mmu_set_spte,
+    tdp_mmu_set_spte_atomic,
+)
+from kvmmu_edu.x86.tdp_iter import Span, for_each_tdp_pte_min_level
 from kvmmu_edu.x86.tdp_roots import for_each_tdp_mmu_root_yield_safe, tdp_mmu_put_root
 
 if TYPE_CHECKING:
@@ -88,6 +93,24 @@ async def _tdp_mmu_zap_root(mmu: MmuState, root: int, zap_level: Level, *, share
                 break
             if await tdp_mmu_set_spte_atomic(mmu, it, new, Cause.ZAP):
                 break
+
+
+async def tdp_mmu_zap_sp(mmu: MmuState, sp: int) -> bool:
+    """Zap the entry that points to table *sp*; return whether a flush is owed.
+
+    The caller flushes before its RCU section ends.
+
+    Locks: mmu_lock for writing; RCU read section.
+    Kernel: kvm_tdp_mmu_zap_sp(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
+    """
+    arena = mmu.arena
+    table, role = int(arena.parent[sp]), arena.roles[sp]
+    if table < 0:
+        raise KernelBug(f"table {sp} is a root: no entry points to it")
+    index = int(arena.parent_index[sp])
+    span = Span(table, index, arena.gfns[sp], role_level(role) + 1, role_as_id(role))
+    await tdp_mmu_set_spte(mmu, span, mmu.fmt.SHADOW_NONPRESENT_VALUE, Cause.ZAP)
+    return True
 
 
 async def tdp_mmu_zap_leafs(

@@ -1,8 +1,8 @@
 import pytest
 
 from kvmmu_edu.errors import Deadlock
-from kvmmu_edu.sync.clock import VirtualClock
-from kvmmu_edu.sync.task import Scheduler
+from kvmmu_edu.sync.clock import MAX_SCHEDULE_TIMEOUT, VirtualClock
+from kvmmu_edu.sync.task import Scheduler, Suspend
 
 
 @pytest.fixture
@@ -58,3 +58,30 @@ def test_who_sleeps_in_the_foreground_waits_for_ever(clock):
     message = "vcpu0 waits for the time 5 ms, it is 0 ms"
     with pytest.raises(Deadlock, match=message):
         clock.sched.run("vcpu0", every(clock, 5, 1, [], "vcpu0"))
+
+
+async def naps(clock, ticks, alarms, story):
+    while True:
+        alarms.append(clock.timeout(ticks))
+        await Suspend((alarms[-1],))
+        story.append(clock.now_ms)
+
+
+def test_a_timeout_goes_by_the_timer_wheel(clock):
+    story = []
+    clock.sched.spawn("worker", naps(clock, 250, [], story), daemon=True)
+    clock.advance(3000)
+    assert story == [1024, 2048]
+    assert clock.jiffies == 750
+
+
+def test_who_is_woken_does_not_wait_for_the_time(clock):
+    story, alarms = [], []
+    clock.sched.spawn("worker", naps(clock, MAX_SCHEDULE_TIMEOUT, alarms, story), daemon=True)
+    clock.advance(1 << 50)
+    assert story == []
+    alarms[-1].wake()
+    clock.advance(0)
+    assert story == [1 << 50]
+    clock.advance(1 << 50)
+    assert len(story) == 1

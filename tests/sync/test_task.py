@@ -138,6 +138,25 @@ def test_run_all_of_some_leaves_the_others(sched):
     assert story == ["a1", "a2", "b1"]
 
 
+def test_run_all_does_not_wait_for_daemons_but_lets_them_run(sched):
+    story, flag = [], Flag()
+
+    async def daemon():
+        story.append("daemon")
+        flag.up = True
+        await Suspend((Flag(),))
+
+    async def waiter():
+        await Suspend((flag,))
+        story.append("task")
+
+    worker = sched.spawn("worker", daemon(), daemon=True)
+    sched.spawn("task", waiter())
+    sched.run_all()
+    assert story == ["daemon", "task"]
+    assert sched.tasks == [worker]
+
+
 def test_a_task_keeps_its_result(sched):
     async def program():
         return 42
