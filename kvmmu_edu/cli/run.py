@@ -52,7 +52,11 @@ class Task(NamedTuple):
 def run_command(
     paths: tuple[Path, ...], out: Path, kernel: str | None, *, check: bool, jobs: int | None
 ) -> int:
-    """Run scenarios: files, folders with a scenario.scn, or folders of such folders."""
+    """Run scenarios and write their results and traces.
+
+    PATHS are scenario files, folders with a scenario.scn (and the meta.txt of a recording), or
+    folders of such folders.  Only these two files are read.
+    """
     tasks = list(find_tasks(paths, out))
     work = partial(run_task, kernel=kernel, check=check)
     count = min(jobs or os.cpu_count() or 1, len(tasks))
