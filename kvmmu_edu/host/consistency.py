@@ -17,12 +17,19 @@ from kvmmu_edu.host.page_table import (
     PAGE_PROTNONE,
     PAGE_RW,
     PMD_SHIFT,
-    PUD_SHIFT,
+    PMD_SIZE,
     entries_of,
     pte_pfn,
 )
 from kvmmu_edu.host.vma import VM_READ, VM_SHARED, VM_WRITE, Vma
-from kvmmu_edu.units import PAGE_SHIFT, PAGES_PER_HPAGE, PG_LEVEL_2M, PG_LEVEL_4K, Hva, Level
+from kvmmu_edu.units import (
+    PAGE_SHIFT,
+    PAGES_PER_HPAGE,
+    PG_LEVEL_1G,
+    PG_LEVEL_2M,
+    PG_LEVEL_4K,
+    Level,
+)
 
 if TYPE_CHECKING:
     from kvmmu_edu.host.mm import Mm
@@ -30,37 +37,52 @@ if TYPE_CHECKING:
 
 def check_entries(mm: "Mm") -> None:
     """Raise unless every entry lies in a mapping that allows what the entry allows."""
-    for number, giga in mm.page_table.gigas.items():
-        _check_huge(mm, number << PUD_SHIFT, 3, giga)
-    for number, block in mm.page_table.blocks.items():
+    table = mm.page_table
+    huge = {number: block for number, block in table.blocks.items() if isinstance(block, int)}
+    _check_huge(mm, PG_LEVEL_1G, table.gigas)
+    _check_huge(mm, PG_LEVEL_2M, huge)
+    for number, block in table.blocks.items():
         hva = number << PMD_SHIFT
-        ensure(mm.page_table.has_pmd(hva), f"block {hva:#x} is mapped but has no table above it")
-        if isinstance(block, int):
-            _check_huge(mm, hva, PG_LEVEL_2M, block)
-            continue
-        left = entries_of(block) != 0
-        for vma in mm.vmas.intersecting(hva, hva + (1 << PMD_SHIFT)):
-            first, last = mm.page_table.indexes(number, vma.start, vma.end)
-            _check_rights(vma, entries_of(block)[first:last])
-            left[first:last] = False
-        where = hva + (int(left.argmax()) << PAGE_SHIFT)
-        ensure(not left.any(), f"the entry at {where:#x} is present but no VMA is there")
+        ensure(table.has_pmd(hva), f"block {hva:#x} is mapped but has no table above it")
+        if not isinstance(block, int):
+            _check_table(mm, number, entries_of(block))
 
 
-def _check_huge(mm: "Mm", hva: Hva, level: Level, entry: int) -> None:
-    vma = mm.vmas.lookup(hva)
+def _check_huge(mm: "Mm", level: Level, found: dict[int, int]) -> None:
+    """Check the huge entries of *level*, given by the number of their page."""
     size = PAGES_PER_HPAGE[level] << PAGE_SHIFT
-    ensure(
-        vma is not None and vma.range_in(hva, hva + size),
-        f"the level {level} entry at {hva:#x} is present but not inside a VMA: {vma}",
-    )
-    assert vma is not None
-    ensure(
-        vma.level == level or (vma.is_anonymous() and level == PG_LEVEL_2M),
-        f"the level {level} entry at {hva:#x} is present but {vma} has pages of {vma.level}",
-    )
-    ensure(not entry & LARGE_FOLIO, f"the huge entry at {hva:#x} is marked as a piece of one")
-    _check_rights(vma, np.array([entry], dtype=np.int64))
+    hvas = np.array(sorted(found), dtype=np.int64) * size
+    entries = np.array([found[number] for number in sorted(found)], dtype=np.int64)
+    left = np.ones(len(hvas), dtype=np.bool_)
+    for vma in mm.vmas:
+        inside = slice(*np.searchsorted(hvas, (vma.start, vma.end - size + 1)))
+        if not len(hvas[inside]):
+            continue
+        left[inside] = False
+        ensure(
+            vma.level == level or (vma.is_anonymous() and level == PG_LEVEL_2M),
+            f"the level {level} entry at {hvas[inside][0]:#x} is present but {vma} has pages of "
+            f"level {vma.level}",
+        )
+        _check_rights(vma, entries[inside])
+    if left.any():
+        where = f"{int(hvas[left][0]):#x}"
+        ensure(None, f"the level {level} entry at {where} is present but not inside a VMA")
+    pieces = hvas[(entries & LARGE_FOLIO) != 0]
+    ensure(not len(pieces), f"huge entries are marked as pieces of one, at {pieces[:1].tolist()}")
+
+
+def _check_table(mm: "Mm", number: int, entries: NDArray[np.int64]) -> None:
+    """Check the small entries of block *number*."""
+    hva = number << PMD_SHIFT
+    left = entries != 0
+    for vma in mm.vmas.intersecting(hva, hva + PMD_SIZE):
+        first, last = mm.page_table.indexes(number, vma.start, vma.end)
+        _check_rights(vma, entries[first:last])
+        left[first:last] = False
+    if left.any():
+        where = hva + (int(left.argmax()) << PAGE_SHIFT)
+        ensure(None, f"the entry at {where:#x} is present but no VMA is there")
 
 
 def _check_rights(vma: Vma, entries: NDArray[np.int64]) -> None:
@@ -98,7 +120,7 @@ def check_frames(mm: "Mm") -> None:
 
 def _private_ranges(mm: "Mm") -> NDArray[np.int64]:
     """Return the frames that private entries map, as rows [first, end); int64[n, 2]."""
-    huge = [(pte_pfn(e), PAGES_PER_HPAGE[3]) for e in mm.page_table.gigas.values()]
+    huge = [(pte_pfn(e), PAGES_PER_HPAGE[PG_LEVEL_1G]) for e in mm.page_table.gigas.values()]
     small = [np.zeros(0, dtype=np.int64)]
     shared = [vma for vma in mm.vmas if vma.file is not None]
     for number, block in mm.page_table.blocks.items():
@@ -128,7 +150,7 @@ def _runs(pfns: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def snapshot(mm: "Mm") -> dict[str, Any]:
     """Return all state of the process's memory as plain values."""
-    names = {PG_LEVEL_4K: "4K", PG_LEVEL_2M: "2M", 3: "1G"}
+    names = {PG_LEVEL_4K: "4K", PG_LEVEL_2M: "2M", PG_LEVEL_1G: "1G"}
     return {
         "vmas": [(v.start, v.end, v.vm_flags, v.name, v.pgoff, v.anon_vma) for v in mm.vmas],
         "entries": [(hva, names[level], e) for hva, level, e in mm.page_table.mappings()],

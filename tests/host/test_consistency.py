@@ -75,7 +75,7 @@ def test_a_huge_entry_that_leaves_its_vma(process):
 def test_a_huge_entry_among_small_pages_of_hugetlbfs(process):
     h = process.mmap("H", "huge1g", 1 << 30)
     process.page_table.set_pmd(h, PAGE_PRESENT | 1 << 40)
-    with pytest.raises(InvariantError, match=r"level 2 entry at .* has pages of 3"):
+    with pytest.raises(InvariantError, match=r"level 2 entry at .* has pages of level 3"):
         process.check()
 
 
@@ -83,7 +83,7 @@ def test_a_huge_entry_that_is_a_piece(process):
     b = process.mmap("B", "thp", M2)
     process.write(b, 1)
     process.page_table.set_pmd(b, entry(process, b) | LARGE_FOLIO)
-    with pytest.raises(InvariantError, match="marked as a piece of one"):
+    with pytest.raises(InvariantError, match="marked as pieces of one"):
         process.check()
 
 
