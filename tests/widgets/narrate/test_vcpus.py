@@ -20,7 +20,14 @@ def told(event):
 @pytest.mark.parametrize(
     ("event", "text"),
     [
-        (ev.GuestAccess(1, "write", 0x401000), "vCPU 1 writes at gpa 0x401000."),
+        (
+            ev.GuestAccess(1, "write", 0x401000),
+            "The write of vCPU 1 at gpa 0x401000 goes through.",
+        ),
+        (
+            ev.GuestAccess(1, "exec", 0x401000),
+            "The instruction fetch of vCPU 1 at gpa 0x401000 goes through.",
+        ),
         (
             ev.PageFaultTaken(0, 0, 0x401000, 0x100000006),
             (

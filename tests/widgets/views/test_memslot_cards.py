@@ -21,7 +21,7 @@ def test_a_slot_in_the_gfn_tree():
 
 def test_a_slot_in_the_hva_tree():
     card = slot_card(SLOT, "hva_tree", 1, [], active=False)
-    assert (card.sub, card.kind) == ("0x7f0000000000 +1M", "inactive")
+    assert (card.sub, card.kind) == ("0x7f0000000000", "inactive")
     assert card.cells[0].kind == "black"
 
 

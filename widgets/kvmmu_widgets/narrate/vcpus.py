@@ -15,7 +15,7 @@ from kvmmu_edu.x86.page_fault import (
 from kvmmu_widgets.narrate.context import Context, Line, pages_text, plural
 from kvmmu_widgets.views.spte_runs import describe_spte
 
-_ACCESSES: Final = {"read": "reads", "write": "writes", "exec": "executes"}
+_ACCESSES: Final = {"exec": "instruction fetch"}
 
 #: what is said of a result, and in a few words
 _RESULTS: Final = {
@@ -33,8 +33,11 @@ _RESULTS: Final = {
 
 
 def _guest_access(event: ev.GuestAccess, _context: Context) -> Line:
-    verb = _ACCESSES.get(event.kind, event.kind)
-    return Line(f"vCPU {event.vcpu} {verb} at gpa {event.gpa:#x}.", f"{event.kind} {event.gpa:#x}")
+    what = _ACCESSES.get(event.kind, event.kind)
+    return Line(
+        f"The {what} of vCPU {event.vcpu} at gpa {event.gpa:#x} goes through.",
+        f"{event.kind} {event.gpa:#x} done",
+    )
 
 
 def _page_fault_taken(event: ev.PageFaultTaken, _context: Context) -> Line:

@@ -79,7 +79,7 @@ def _color_cell(color: int) -> Cell:
 
 def _range(slot: SlotCreated, tree: str) -> str:
     if tree == HVA_TREE:
-        return f"{slot.userspace_addr:#x} +{_size(slot)}"
+        return f"{slot.userspace_addr:#x}"
     return f"gfn {slot.base_gfn:#x} +{_size(slot)}"
 
 
