@@ -18,6 +18,19 @@ class HostProcess:
         """Speak for the process that owns *vm*."""
         self._vm = vm
 
+    @property
+    def cap_sys_boot(self) -> bool:
+        """Whether the process may reboot the machine, as the superuser may.
+
+        Ours: the capability CAP_SYS_BOOT.
+        """
+        return self._vm.kvm.capable_sys_boot
+
+    @cap_sys_boot.setter
+    def cap_sys_boot(self, may: bool) -> None:
+        """Give the process that right, or take it away."""
+        self._vm.kvm.capable_sys_boot = may
+
     def mmap(
         self, name: str, kind: str, nbytes: int, align: int | None = None, skew: int = 0
     ) -> Hva:

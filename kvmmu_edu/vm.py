@@ -41,6 +41,7 @@ from kvmmu_edu.virt.set_memory_region import UserspaceMemoryRegion, vm_ioctl_set
 from kvmmu_edu.virt.vcpu import REQ_TLB_FLUSH_GUEST, KvmVcpu
 from kvmmu_edu.x86 import caps, module_params
 from kvmmu_edu.x86.arch import X86
+from kvmmu_edu.x86.check_extension import MAX_VCPUS, check_extension
 from kvmmu_edu.x86.guest import Guest
 from kvmmu_edu.x86.mmu import VcpuArch, mmu_free_roots
 from kvmmu_edu.x86.mmu_state import DEFAULT_GRAIN, MmuState, mmu_of
@@ -51,7 +52,6 @@ from kvmmu_edu.x86.tdp_zap import tdp_mmu_zap_all, tdp_mmu_zap_invalidated_roots
 T = TypeVar("T")
 
 _TRACES = {"none": Trace, "events": EventTrace, "steps": StepTrace}
-_MAX_VCPUS = {"6.12": 4096, "6.1": 1024}
 
 
 class Vm:
@@ -202,12 +202,12 @@ class Vm:
 
         Kernel: kvm_vm_ioctl_check_extension(), arch/x86/kvm/x86.c (v6.12)
         """
-        return caps.check_extension(self.kvm, cap)
+        return check_extension(self.kvm, cap)
 
     def enable_cap(self, cap: int, *args: int) -> int:
         """Switch a capability on.
 
-        :raises KvmError: EINVAL
+        :raises KvmError: EINVAL; EPERM without CAP_SYS_BOOT, where that is needed
 
         Kernel: kvm_vm_ioctl_enable_cap(), arch/x86/kvm/x86.c (v6.12)
         """
@@ -235,7 +235,7 @@ class Vm:
         In v6.1: a new vCPU owes no TLB flush.
         """
         kvm = self.kvm
-        if len(kvm.vcpus) >= _MAX_VCPUS[kvm.choices.kernel]:
+        if len(kvm.vcpus) >= MAX_VCPUS[kvm.choices.kernel]:
             raise KvmError("EINVAL", f"{len(kvm.vcpus)} vCPUs are the most that this kernel allows")
         state = KvmVcpu(kvm, len(kvm.vcpus))
         state.arch = VcpuArch(state, guest or Guest(), tlb_empty_at_entry=self._tlb_empty_at_entry)

@@ -59,6 +59,9 @@ class Kvm:
         self.mmu_lock = RwLock("mmu_lock", sched, trace)
         self.mn_invalidate_lock = Spinlock("mn_invalidate_lock", sched, trace)
 
+        # no lock: whether the process may reboot the machine, which some capabilities ask for
+        self.capable_sys_boot = True
+
         # kvm->lock
         self.vcpus: list[KvmVcpu] = []
         self.dirty_ring_size = 0

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kvmmu_edu import KvmError
+from kvmmu_edu import KvmError, Vm
+from kvmmu_edu.x86.mmu_state import mmu_of
 
 
 @pytest.mark.parametrize(("cap", "answer"), [(10, 32764), (16, 1), (81, 1), (118, 2), (4242, 0)])
@@ -38,3 +39,22 @@ def test_nx_is_switched_off_before_the_first_vcpu(machine):
     made = machine()
     with pytest.raises(KvmError, match="EINVAL"):
         made.vm.enable_cap(220)
+
+
+def test_nx_is_switched_off_only_by_who_may_reboot():
+    vm = Vm()
+    vm.host.cap_sys_boot = False
+    for args in ((), (1,)):
+        with pytest.raises(KvmError, match="EPERM"):
+            vm.enable_cap(220, *args)
+    vm.host.cap_sys_boot = True
+    assert vm.enable_cap(220) == 0
+    assert mmu_of(vm.kvm).disable_nx_huge_pages
+
+
+@pytest.mark.parametrize(("kernel", "disabled"), [("6.12", 3), ("6.1", 2)])
+def test_quirks_add_up_in_6_12_and_replace_one_another_in_6_1(machine, kernel, disabled):
+    made = machine(kernel=kernel)
+    made.vm.enable_cap(213, 1)
+    made.vm.enable_cap(213, 2)
+    assert made.mmu.disabled_quirks == disabled
