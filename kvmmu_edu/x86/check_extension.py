@@ -52,15 +52,13 @@ _DIRTY_RING_MAX_BYTES: Final = DIRTY_RING_MAX_ENTRIES * DIRTY_GFN_BYTES
 _X86_DEFAULT_VM: Final = 1 << 0
 
 #: capabilities that every KVM on x86 of these versions has
-_YES: Final = frozenset(
-    int(number)
-    for number in """
+_NUMBERS: Final = """
     0 1 2 3 4 6 7 8 11 12 14 16 21 22 23 24 26 30 32 33 34 35 36 37 40 41 44 45 46 47 50 51
     54 55 59 61 72 76 77 82 95 96 97 98 100 105 116 121 122 123 127 136 148 149 153 154 155
     159 161 162 164 167 173 182 183 184 188 189 190 191 196 197 199 200 203 204 206 209 215
     218 220
-    """.split()
-)
+"""
+_YES: Final = frozenset(map(int, _NUMBERS.split()))
 #: and those that 6.12 has besides: device control, masked PMU events, and these
 _NEW: Final = frozenset((89, 226, CAP_USER_MEMORY2, CAP_MEMORY_FAULT_INFO, CAP_X86_GUEST_MODE))
 
