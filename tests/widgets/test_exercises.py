@@ -66,3 +66,23 @@ def test_a_page_in_many_slots():
 @pytest.mark.parametrize("answer", [7, Vm()])
 def test_a_page_of_nothing(answer):
     assert state(answer, exercises.shows_a_page_often(2)) == "keep working"
+
+
+def test_waits_of_many_changes():
+    assert exercises.srcu_waits(create=200, delete=200) == 600
+    assert exercises.srcu_waits(move=1, flags=3) == 5
+
+
+def test_errnos():
+    right = {"move slot 0 onto slot 1": "EEXIST", "slot 0 as it is": 0}
+    assert state(right, exercises.errnos) == "correct"
+    assert state(right | {"slot 0 as it is": "EINVAL"}, exercises.errnos) == "almost"
+    assert state(dict.fromkeys(right, ...), exercises.errnos) == "still missing"
+    assert state(dict.fromkeys(right, "EIO"), exercises.errnos) == "keep working"
+    assert "no attempt 'x'" in str(check({"x": "0"}, exercises.errnos))
+    assert "expected a dict" in str(check(["EINVAL"], exercises.errnos))
+
+
+@pytest.mark.parametrize(("count", "depth"), [(1, 1), (3, 2), (63, 10)])
+def test_depth(count, depth):
+    assert exercises.gfn_tree_depth(count) == depth

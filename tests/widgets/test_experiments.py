@@ -56,5 +56,10 @@ def test_what_is_refused_changes_nothing(kernel):
 
 def test_in_between_there_is_an_invalid_copy():
     assert experiments.in_between() == "slot 1, INVALID"
-    assert experiments.in_between(column="a guest's fault") == "RET_PF_RETRY"
+    assert experiments.in_between_fault() == "RET_PF_RETRY"
     assert experiments.in_between("flags") == "slot 1, LOG_DIRTY_PAGES"
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_limit_is_found_by_trying(kernel):
+    assert experiments.slot_limit(kernel) == 32764

@@ -13,7 +13,7 @@ from kvmmu_edu.virt.gfn_tree import search_memslots
 from kvmmu_edu.virt.hva_tree import for_each_memslot_in_hva_range
 from kvmmu_edu.virt.memslots import memslots
 from kvmmu_edu.vm import Vm
-from kvmmu_widgets import runs
+from kvmmu_widgets import experiments, look, runs
 from kvmmu_widgets.verdict import Verdict, is_missing
 
 _STUB = "let the function return its answer in place of `...`"
@@ -83,3 +83,40 @@ def shows_a_page_often(times: int) -> Callable[[Any], Verdict | str]:
         return Verdict("almost", said) if abs(found - times) == 1 else said
 
     return check
+
+
+def srcu_waits(**changes: int) -> int:
+    """Return how many SRCU waits so many changes take, measured one by one.
+
+    :param changes: how many of each of ``create``, ``delete``, ``move``, ``flags``
+
+    >>> srcu_waits(create=200)
+    200
+    """
+    costs = experiments.costs_of_changes()
+    by_name = dict(zip(costs["change"], costs["SRCU waits"], strict=True))
+    return sum(by_name[what] * count for what, count in changes.items())
+
+
+def errnos(answers: Any) -> Verdict | str:
+    """Check which errno a learner expects of attempts of :func:`experiments.refusals`."""
+    if not isinstance(answers, dict):
+        return f"expected a dict from attempts to errnos, this is {type(answers).__name__}"
+    grid = experiments.refusals()
+    known = dict(zip(grid["attempt"], grid["errno"], strict=True))
+    unknown = [text for text in answers if text not in known]
+    if unknown:
+        return f"there is no attempt {unknown[0]!r}"
+    given = {text: str(errno) for text, errno in answers.items() if not is_missing(errno)}
+    if not given:
+        return Verdict("still missing", "put an errno, or `0`, in place of each `...`")
+    right = [text for text, errno in given.items() if errno == known[text]]
+    if len(right) == len(answers):
+        return Verdict("correct")
+    said = f"{len(right)} of {len(answers)} are right"
+    return Verdict("almost", said) if len(right) == len(answers) - 1 else said
+
+
+def gfn_tree_depth(count: int) -> int:
+    """Return how deep the gfn tree of *count* slots is that were created in rising order."""
+    return int(look.sets(runs.many_slots(count))["gfn tree"][0])

@@ -10,7 +10,7 @@ from kvmmu_edu.choices import KernelVersion
 from kvmmu_edu.errors import KvmError
 from kvmmu_edu.sync.task import READY, Checkpoint, Scheduler, Suspend
 from kvmmu_edu.trace import events as ev
-from kvmmu_edu.units import KIB, MIB, PAGE_SIZE, Gfn
+from kvmmu_edu.units import GIB, KIB, MIB, PAGE_SIZE, Gfn
 from kvmmu_edu.virt.gfn_to_hva import gfn_to_hva_memslot, is_error_hva
 from kvmmu_edu.virt.gfn_tree import search_memslots
 from kvmmu_edu.virt.memory_slot import MemorySlot
@@ -82,6 +82,11 @@ def in_between(
 ) -> str:
     """Return what a reader finds between the first publication and what follows it."""
     return str(lookups_during(what, kernel)[column][1])
+
+
+def in_between_fault(what: runs.Change = "delete", kernel: KernelVersion = "6.12") -> str:
+    """Return what a fault comes to at that moment."""
+    return in_between(what, "a guest's fault", kernel)
 
 
 class _Changing:
@@ -173,6 +178,21 @@ _TOLD: Final = {
     ev.ArchFlushShadowMemslot: "mappings removed",
     ev.ArchCommitMemoryRegion: "commit",
 }
+
+
+def slot_limit(kernel: KernelVersion = "6.12") -> int:
+    """Return how many slots an address space may have, found by trying ids."""
+    vm = runs.bare(memory=PAGE_SIZE, kernel=kernel)
+    low, high = 0, 1 << 16
+    while low < high:
+        middle = (low + high) // 2
+        errno, _ = _try(vm, lambda hva, slot=middle: (slot, 0, GIB, PAGE_SIZE, hva))  # type: ignore[misc]
+        if errno == "0":
+            vm.set_user_memory_region(middle, 0, 0, 0, 0)
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 # --- what the kernel refuses ---------------------------------------------------------------------
