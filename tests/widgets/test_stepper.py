@@ -1,7 +1,7 @@
 import pytest
 
 from kvmmu_edu import Choices, UsageError, Vm
-from kvmmu_widgets import Stepper
+from kvmmu_widgets import Stepper, picture
 from kvmmu_widgets.stepper import message_of
 from tests.browser.messages import split_message
 
@@ -32,6 +32,14 @@ def test_a_vm_brings_its_kernel_along(monkeypatch):
     )
     message_of(small_vm(choices=Choices(kernel="6.1")), title="a write")
     assert given == [{"choices": Choices(kernel="6.1"), "title": "a write"}]
+
+
+def test_a_picture_needs_no_widget():
+    still = picture(small_vm())
+    assert still == Stepper(small_vm()).svg(-1)
+    assert picture(small_vm(), 0) != still
+    with pytest.raises(UsageError, match="no step 99"):
+        picture(small_vm(), 99)
 
 
 def test_options_reach_the_message():

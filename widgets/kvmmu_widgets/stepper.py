@@ -111,6 +111,15 @@ class Still(str):
         return str(self)
 
 
+def picture(run: Run, step: int = -1, **options: Any) -> Still:
+    """Return the picture of one step of *run*, by default the last one, and no widget.
+
+    :param options: what :class:`Stepper` takes
+    :raises UsageError: nothing was recorded, or there is no such step
+    """
+    return Still(svg(message_of(run, **options), step))
+
+
 def message_of(run: Run, *, since: int | None = None, **options: Any) -> dict[str, Any]:
     """Return the message for *run*, whatever it is.
 
