@@ -3,6 +3,9 @@
 Ours.
 """
 
+from typing import Final
+
+from kvmmu_edu.host.mm import Mm
 from kvmmu_edu.scenario.driver import Driver, Outcome, attempt, performs
 from kvmmu_edu.scenario.operations import (
     Fork,
@@ -15,9 +18,12 @@ from kvmmu_edu.scenario.operations import (
     Shell,
     Smaps,
 )
+from kvmmu_edu.units import GIB, PAGE_SIZE, PAGES_PER_HPAGE, PG_LEVEL_4K, Hva
 
 #: what the host stores at each address
-HOST_VALUE = 0xA5
+HOST_VALUE: Final = 0xA5
+#: how long the recorded machine takes to clear a huge page; a worker's period may end meanwhile
+MS_PER_GIB: Final = 1100
 
 
 @performs(Mem)
@@ -40,17 +46,28 @@ def perform_mem(driver: Driver, operation: Mem, _vcpu: int) -> Outcome:
 @performs(HostAccesses)
 def perform_host_accesses(driver: Driver, operation: HostAccesses, _vcpu: int) -> Outcome:
     """Load or store 8 bytes at each address."""
-    start, mm = driver.hva(operation.hva), driver.vm.kvm.mm
+    start, write = driver.hva(operation.hva), operation.kind == "write"
+    cleared = 0
 
     async def touch_all() -> None:
+        nonlocal cleared
         for hva in (start + n * operation.stride for n in range(operation.count)):
-            if operation.kind == "write":
-                await mm.write(hva, HOST_VALUE)
-            else:
-                await mm.read(hva)
+            cleared += await _touch(driver.vm.kvm.mm, hva, write=write)
 
     driver.vm.run(touch_all())
+    driver.vm.advance(cleared * MS_PER_GIB // GIB)
     return {"rc": 0}
+
+
+async def _touch(mm: Mm, hva: Hva, *, write: bool) -> int:
+    """Load or store; return how many bytes of a huge page had to be cleared for it."""
+    missing = mm.page_for(hva, write=False) is None
+    if not write:
+        await mm.read(hva)
+        return 0
+    await mm.write(hva, HOST_VALUE)
+    page = mm.page_for(hva, write=False) if missing else None
+    return PAGES_PER_HPAGE[page.level] * PAGE_SIZE if page and page.level > PG_LEVEL_4K else 0
 
 
 @performs(HostPeek)

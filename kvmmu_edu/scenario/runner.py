@@ -147,6 +147,8 @@ class Runner:
             outcome = PERFORMERS[type(operation)](self.driver, statement)
             give_turns(self.driver)
         after = statistics(self.vm.counters)
+        # a worker that was woken runs now: what it does belongs to no operation
+        self.vm.advance(0)
         if self.check_every and n % self.check_every == 0:
             self.vm.check()
         stats = after if isinstance(operation, Stats) else changed(before, after)

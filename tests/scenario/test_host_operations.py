@@ -25,6 +25,14 @@ def test_what_the_host_stores_is_what_it_loads(results):
     assert found["hostpeek A+16"]["value"] == "0x0"
 
 
+def test_clearing_huge_pages_takes_time_once(run):
+    pages = "#! hugepages1g 1\nmem G huge1g 1G\nhostwrite G\n"
+    assert run(pages).vm.kvm.clock.now_ms == 1100
+    assert run(pages + "hostwrite G 8 2M\nhostread G").vm.kvm.clock.now_ms == 1100
+    assert run("mem B thp 32M\nhostwrite B 16 2M").vm.kvm.clock.now_ms == 34
+    assert run("mem A anon4k 1M\nhostwrite A 256").vm.kvm.clock.now_ms == 0
+
+
 def test_advice_protection_and_unmapping_reach_the_host(results):
     found = results(
         "mem A anon4k 1M\nhostwrite A 256\nmadvise A 4K dontneed\nhostpeek A\n"

@@ -57,6 +57,20 @@ def test_header_lines_between_count_as_no_operation(run):
     assert [result.get("op") for result in found] == ["cap 168 1", "stats", None]
 
 
+def test_a_worker_that_was_woken_works_between_operations(run):
+    found = run(
+        "#! module kvm nx_huge_pages=force nx_huge_pages_recovery_period_ms=3600000\n"
+        "mem B thp 2M\nhostwrite B\nslot 0 0x400000 2M - B\nexec 0x400000\n"
+        "param kvm/nx_huge_pages_recovery_ratio 1\nsleep 500\n"
+        "param kvm/nx_huge_pages_recovery_period_ms 200\nstats"
+    )
+    woken, stats = found.results[6:8]
+    assert woken["op"].startswith("param")
+    assert woken["stats"] == {}
+    assert stats["stats"]["vm.nx_lpage_splits"] == 0
+    assert found.results[3]["stats"]["vm.nx_lpage_splits"] == [0, 1]
+
+
 def test_notrace_keeps_no_events(run):
     found = run("#! notrace\n" + TOUCH)
     assert not found.has_trace
