@@ -14,6 +14,7 @@ from kvmmu_edu.units import Gpa
 from kvmmu_edu.virt.dirty_log import mark_page_dirty_in_slot
 from kvmmu_edu.virt.gfn_tree import vcpu_gfn_to_memslot
 from kvmmu_edu.virt.memory_slot import MEM_READONLY, is_visible_memslot
+from kvmmu_edu.x86.fault import vcpu_match_mmio_gpa
 from kvmmu_edu.x86.guest import Access, Exit, Instruction
 
 if TYPE_CHECKING:
@@ -52,6 +53,29 @@ async def x86_emulate_instruction(
         gpa = vcpu.arch.cpu.to_gpa(access.gva)
         if gpa >= 0:
             await _emulate(vcpu, access, gpa, exits)
+    return True
+
+
+def retry_instruction(vcpu: "KvmVcpu", instruction: Instruction, gpa: Gpa) -> bool:
+    """Return whether the guest shall first try an instruction once more.
+
+    If a shadow page made it fault, that page is zapped and the instruction succeeds; 6.1 tries
+    this for every instruction that does not look like a write to a page table, whether there
+    was a shadow page or not.  The second fault at the same place is emulated.
+
+    :param gpa: where it faulted, bytes
+    In v6.1: retry_instruction(), arch/x86/kvm/x86.c; 6.12 retries only after it has zapped a
+        shadow page.
+    Simplified: a plain store is what page tables are written with; the decoder's flag says the
+        same of the instructions that guests have here.
+    """
+    arch = vcpu.arch
+    here, last = (instruction.rip, gpa), arch.last_retry
+    arch.last_retry = None
+    writes_tables = all(access.kind == "write" for access in instruction.accesses)
+    if writes_tables or vcpu_match_mmio_gpa(vcpu, gpa) or here == last:
+        return False
+    arch.last_retry = here
     return True
 
 

@@ -22,7 +22,7 @@ from kvmmu_edu.x86.tdp_zap import tdp_mmu_zap_invalidated_roots
 from kvmmu_edu.x86.tlb import Tlb
 
 if TYPE_CHECKING:
-    from kvmmu_edu.units import Gfn
+    from kvmmu_edu.units import Gfn, Gpa
     from kvmmu_edu.virt.kvm import Kvm
     from kvmmu_edu.virt.vcpu import KvmVcpu
 
@@ -34,11 +34,12 @@ class VcpuArch:
     :ivar root_role: the role that a root must have
     :ivar mmio_gfn: the frame of the last MMIO access, -1 for none
     :ivar mmio_gen: the slot generation at that time
+    :ivar last_retry: 6.1 only: instruction and gpa of the last retry before emulation
 
     Kernel: struct kvm_vcpu_arch, arch/x86/include/asm/kvm_host.h (v6.12)
     """
 
-    __slots__ = ("cpu", "mmio_gen", "mmio_gfn", "root", "root_role")
+    __slots__ = ("cpu", "last_retry", "mmio_gen", "mmio_gfn", "root", "root_role")
 
     def __init__(self, vcpu: "KvmVcpu", guest: Guest, *, tlb_empty_at_entry: bool) -> None:
         """Make the state of a vCPU that has no root yet."""
@@ -47,6 +48,7 @@ class VcpuArch:
         self.cpu = Cpu(vcpu, mmu_of(vcpu.kvm), guest, Tlb(empty_at_entry=tlb_empty_at_entry))
         self.mmio_gfn: Gfn = -1
         self.mmio_gen = -1
+        self.last_retry: tuple[int | None, Gpa] | None = None
 
 
 async def mmu_reload(vcpu: "KvmVcpu") -> None:

@@ -16,7 +16,7 @@ from kvmmu_edu.virt.vcpu import (
     REQ_TLB_FLUSH,
     REQ_TLB_FLUSH_GUEST,
 )
-from kvmmu_edu.x86.emulate import x86_emulate_instruction
+from kvmmu_edu.x86.emulate import retry_instruction, x86_emulate_instruction
 from kvmmu_edu.x86.fault import mmu_do_page_fault, mmu_page_fault
 from kvmmu_edu.x86.guest import Exit, Instruction
 from kvmmu_edu.x86.mmu import mmu_reload
@@ -80,6 +80,8 @@ async def _run_instruction(vcpu: "KvmVcpu", instruction: Instruction, exits: lis
         vcpu.kvm.trace.emit(PageFaultTaken, vcpu.vcpu_id, rip, gpa, error_code)
         ret = await mmu_page_fault(vcpu, gpa, error_code)
         if ret == RetPf.EMULATE:
+            if vcpu.kvm.choices.is_6_1 and retry_instruction(vcpu, instruction, gpa):
+                continue
             return await x86_emulate_instruction(vcpu, instruction, exits, fetched=fetched)
     msg = f"vCPU {vcpu.vcpu_id} faults at {gpa:#x} again and again"
     raise KvmError("EIO", msg)

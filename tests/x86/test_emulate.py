@@ -1,5 +1,7 @@
 """What KVM does itself when an instruction cannot be let through."""
 
+import pytest
+
 from kvmmu_edu.x86.guest import Instruction
 from tests.x86.conftest import GPA
 
@@ -33,3 +35,24 @@ def test_no_code_where_there_is_no_memory(machine):
 def test_lengths_are_those_of_the_access(machine):
     made = machine()
     assert told(made.vcpu.write(1 << 32, 1, 4)) == [("MMIO", 1 << 32, 4, True)]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "work", "faults"),
+    [("6.12", "rmw", 1), ("6.1", "rmw", 2), ("6.12", "write", 1), ("6.1", "write", 1)],
+)
+def test_6_1_tries_again_what_does_not_look_like_a_write_to_a_page_table(
+    machine, kernel, work, faults
+):
+    made = machine(flags=2, kernel=kernel)
+    made.vcpu.read(GPA)
+    before = dict(made.vcpu.stats)
+    assert told(getattr(made.vcpu, work)(GPA)) == [("MMIO", GPA, 8, True)]
+    assert made.vcpu.stats["pf_emulate"] - before["pf_emulate"] == faults
+    assert made.vcpu.stats["mmio_exits"] - before["mmio_exits"] == 1
+
+
+def test_a_hole_is_emulated_at_once(machine):
+    made = machine(kernel="6.1")
+    made.vcpu.rmw(1 << 32)
+    assert made.vcpu.stats["pf_taken"] == 1
