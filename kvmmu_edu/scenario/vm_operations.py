@@ -17,16 +17,20 @@ from kvmmu_edu.scenario.operations import (
     Stats,
 )
 from kvmmu_edu.scenario.payload import PAGE_LEVELS
+from kvmmu_edu.x86.module_params import param_attr_show, param_attr_store
 
 
 @performs(Param)
 def perform_param(driver: Driver, operation: Param, _vcpu: int) -> Outcome:
     """Write a module parameter if there is a value, then read it."""
+    kvm, name = driver.vm.kvm, operation.name
     outcome: Outcome = {"rc": 0}
     if operation.value:
-        outcome = attempt(lambda: driver.vm.set_module_param(operation.name, operation.value))
+        # not by the facade, which lets a worker that this wakes run before the operation ends
+        store = param_attr_store(kvm, name, operation.value)
+        outcome = attempt(lambda: driver.vm.run(store))
     try:
-        value = driver.vm.module_param(operation.name) + "\n"
+        value = param_attr_show(kvm, name) + "\n"
     except KvmError:
         value = "cannot open"
     return outcome | {"value": value}
