@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
 from kvmmu_edu.errors import UsageError
 from kvmmu_edu.trace import events as ev
 from kvmmu_edu.trace.recorder import Record
+from kvmmu_widgets.layout import BACKENDS
 from kvmmu_widgets.message import build_message
 from kvmmu_widgets.palette import BY_NAME
 from kvmmu_widgets.replay import frame_at
@@ -26,6 +28,18 @@ def test_it_is_json(message):
 def test_it_is_the_same_for_the_same_run(dirty_log_vm, tables_message):
     again = build_message(dirty_log_vm.trace.records, view="tables", title="Dirty logging")
     assert json.dumps(again) == json.dumps(tables_message)
+
+
+def test_only_places_depend_on_the_way_to_graphviz(dirty_log_vm):
+    pytest.importorskip("pygraphviz")
+    if not shutil.which("dot"):
+        pytest.skip("no dot program here")
+    run = dirty_log_vm.trace.records
+    ours, theirs = (build_message(run, backend=backend) for backend in BACKENDS)
+    for message in (ours, theirs):
+        for layout in message.pop("layouts"):
+            assert set(layout) == {"w", "h", "nodes", "edges", "groups"}
+    assert ours == theirs
 
 
 def test_parts(message):

@@ -61,6 +61,12 @@ def test_both_themes_and_only_what_is_used(tables_message):
     assert ".kvmmu .root {" in text
 
 
+def test_it_can_be_read_without_its_style_sheet(tables_message):
+    root = tree(tables_message)
+    assert root.get("fill") == "none"
+    assert {text.get("fill") for text in root.iter(f"{NS}text")} == {"currentColor"}
+
+
 def test_texts_are_escaped():
     message = build_message([Record(0, "t", OperationBegin(1, "<script>&\"'"), ())], title="<b>&")
     text = svg(message)

@@ -20,7 +20,7 @@ stroke-dasharray: var(--dash) }
 .kvmmu rect.page { fill: var(--kvmmu-paper); stroke: none }
 .kvmmu rect.frame { fill: none; stroke: var(--kvmmu-line); stroke-width: 1px }
 .kvmmu text { font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; \
-fill: var(--text, var(--kvmmu-ink)); white-space: pre }
+fill: var(--text, var(--kvmmu-ink)); white-space: pre; stroke: none }
 .kvmmu text.sub { font-size: 11px; fill: var(--soft, var(--kvmmu-soft)) }
 .kvmmu text.said { font: 14px system-ui, "Segoe UI", Helvetica, Arial, sans-serif; \
 fill: var(--kvmmu-ink) }
@@ -52,7 +52,9 @@ def svg(message: Mapping[str, Any], step: int = -1) -> str:
     total = height + _SAID_LINE * len(said) + 14
     names = [name for name in palette.HATCHES if name in message["hatches"]]
     hatches = "".join(f"--kvmmu-hatch-{name}:url(#kvmmu-{name});" for name in names)
+    # the colours here are for viewers that drop style sheets
     size = f'viewBox="0 0 {width:g} {total:g}" width="{width:g}"'
+    size += ' fill="none" stroke="#7a8590" font-family="monospace" font-size="12"'
     style = f'style="max-width:100%;{hatches}"'
     return "\n".join(
         [
@@ -98,7 +100,8 @@ def _text(x: float, y: float, text: str, cls: str = "", anchor: str = "") -> str
         return ""
     name = f' class="{cls}"' if cls else ""
     end = f' text-anchor="{anchor}"' if anchor else ""
-    return f'<text{name} x="{x:g}" y="{y:g}"{end}>{escape(text)}</text>'
+    ink = ' fill="currentColor" stroke="none"'
+    return f'<text{name} x="{x:g}" y="{y:g}"{end}{ink}>{escape(text)}</text>'
 
 
 def _card(name: str, box: list[float], content: Mapping[str, Any], marks: set[str]) -> str:
