@@ -1,14 +1,10 @@
-"""Experiments: several runs side by side, as one table.
-
-Each row is a run of its own, or a moment of one; every number comes from the engine.  Ours.
-"""
+"""Experiments with memory slots: what changes cost, what readers find, what is refused.  Ours."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from kvmmu_edu.choices import KernelVersion
 from kvmmu_edu.errors import KvmError
-from kvmmu_edu.sync.task import READY, Checkpoint, Scheduler, Suspend
 from kvmmu_edu.trace import events as ev
 from kvmmu_edu.units import GIB, KIB, MIB, PAGE_SIZE, Gfn
 from kvmmu_edu.virt.gfn_to_hva import gfn_to_hva_memslot, is_error_hva
@@ -22,6 +18,7 @@ from kvmmu_edu.x86.run import vcpu_run
 from kvmmu_widgets import runs
 from kvmmu_widgets.counted import flat_change
 from kvmmu_widgets.excerpt import split_at
+from kvmmu_widgets.experiments.stops import Stops
 from kvmmu_widgets.grid import Grid
 from kvmmu_widgets.look.events import ret_pf_text
 from kvmmu_widgets.narrate.context import flags_text, generation_text
@@ -46,19 +43,6 @@ def costs_of_changes(kernel: KernelVersion = "6.12") -> Grid:
 
 
 # --- what readers find while a slot is being changed ---------------------------------------------
-
-
-class _Stops(Scheduler):
-    """Lets the one who steps a task look around at every point where another CPU could run."""
-
-    def __init__(self) -> None:
-        """Run freely at first."""
-        super().__init__()
-        self.stopping = False
-
-    def checkpoint(self, *touches: object) -> Suspend:
-        """Return an awaitable that suspends, once stopping is asked for."""
-        return Suspend((Checkpoint(touches),)) if self.stopping else READY
 
 
 def lookups_during(what: runs.Change = "delete", kernel: KernelVersion = "6.12") -> Grid:
@@ -93,7 +77,7 @@ class _Changing:
     """A VM with three slots of which number 1 is being changed, step by step."""
 
     def __init__(self, what: runs.Change, kernel: KernelVersion) -> None:
-        self.sched = _Stops()
+        self.sched = Stops()
         self.vm = runs.slots(3, kernel=kernel, sched=self.sched)
         self.vm.create_vcpu()
         place = 4 if what == "create" else 2
@@ -101,7 +85,7 @@ class _Changing:
         self.steps = 0
         self._before = len(self.vm.trace.records)
         self._task = self.sched.spawn("kvmtrace", _ioctl(self.vm, what))
-        self.sched.stopping = True
+        self.sched.stop()
 
     def step(self) -> bool:
         """Go on to the next point where another CPU could run; false at the end."""
@@ -148,7 +132,7 @@ def _fault_at(what: runs.Change, kernel: KernelVersion, steps: int) -> str:
     for _ in range(steps):
         changing.step()
     result = changing.fault()
-    changing.sched.stopping = False
+    changing.sched.stop(stopping=False)
     changing.sched.run_all()
     return result
 
