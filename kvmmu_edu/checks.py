@@ -28,6 +28,7 @@ def check(kvm: "Kvm") -> None:
     :raises InvariantError: names two things and the relation that does not hold
     """
     for lock in (
+        kvm.kvm_lock,
         kvm.lock,
         kvm.slots_lock,
         kvm.slots_arch_lock,

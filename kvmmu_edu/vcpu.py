@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from kvmmu_edu.errors import KvmError
+from kvmmu_edu.errors import KvmError, UsageError
 from kvmmu_edu.units import Gpa
 from kvmmu_edu.x86.guest import Exit, Instruction, touch
 from kvmmu_edu.x86.run import vcpu_pre_fault_memory, vcpu_run
@@ -65,6 +65,19 @@ class Vcpu:
         text = _describe(kind, instruction) if self.vm.trace.keeps_events else kind
         self.vm.run(work, text, task=self.name)
         return exits
+
+    def collect_dirty_ring(self) -> list[tuple[int, int]]:
+        """Take the new entries of the dirty ring; return (slot, page within it) of each.
+
+        The address space is in bits 16 and up of the slot.
+
+        :raises UsageError: this vCPU has no ring; capability 192 makes them, before vCPUs
+        Ours: user space does this in memory that it shares with KVM.
+        """
+        ring = self.state.dirty_ring
+        if ring is None:
+            raise UsageError("this vCPU has no dirty ring; expected enable_cap(192, BYTES) before")
+        return ring.collect()
 
     def pre_fault_memory(self, gpa: Gpa, size: int) -> int:
         """Map a range before the guest touches it; return how many bytes were left out.

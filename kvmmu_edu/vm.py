@@ -35,6 +35,7 @@ from kvmmu_edu.trace.stats import VCPU_STATS, Counters
 from kvmmu_edu.units import Gpa, Hva
 from kvmmu_edu.vcpu import Vcpu
 from kvmmu_edu.virt import dirty_log
+from kvmmu_edu.virt.dirty_ring import DirtyRing, vm_ioctl_reset_dirty_pages
 from kvmmu_edu.virt.kvm import Kvm
 from kvmmu_edu.virt.mmu_notifier import init_mmu_notifier
 from kvmmu_edu.virt.set_memory_region import UserspaceMemoryRegion, vm_ioctl_set_memory_region
@@ -197,6 +198,17 @@ class Vm:
         work = dirty_log.vm_ioctl_clear_dirty_log(self.kvm, slot, first_page, num_pages, words)
         self.run(work, f"dirty-clear {slot} {first_page} {num_pages}")
 
+    def reset_dirty_rings(self) -> int:
+        """Give back what was collected from the dirty rings; return how many entries that were.
+
+        The next write to each of these pages is seen again.
+
+        :raises KvmError: EINVAL, this VM has no dirty rings
+
+        Kernel: kvm_vm_ioctl_reset_dirty_pages(), virt/kvm/kvm_main.c (v6.12)
+        """
+        return self.run(vm_ioctl_reset_dirty_pages(self.kvm), "ringreset")
+
     def check_extension(self, cap: int) -> int:
         """Return what the kernel says of a capability.
 
@@ -239,6 +251,8 @@ class Vm:
             raise KvmError("EINVAL", f"{len(kvm.vcpus)} vCPUs are the most that this kernel allows")
         state = KvmVcpu(kvm, len(kvm.vcpus))
         state.arch = VcpuArch(state, guest or Guest(), tlb_empty_at_entry=self._tlb_empty_at_entry)
+        if kvm.dirty_ring_size:
+            state.dirty_ring = DirtyRing(kvm.dirty_ring_size)
         # setting the registers of a new vCPU resets its MMU
         if not kvm.choices.is_6_1:
             state.requests.add(REQ_TLB_FLUSH_GUEST)

@@ -1,4 +1,4 @@
-"""Operations on dirty pages: fetching and clearing bitmaps.
+"""Operations on dirty pages: fetching and clearing bitmaps, collecting rings.
 
 Ours.
 """
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kvmmu_edu.errors import KvmError
 from kvmmu_edu.scenario.driver import Driver, Outcome, attempt, performs
-from kvmmu_edu.scenario.operations import DirtyClear, DirtyGet, Prefault
+from kvmmu_edu.scenario.operations import DirtyClear, DirtyGet, Prefault, Ring, RingReset
 from kvmmu_edu.units import PAGE_SHIFT
 
 _BITS = 64
@@ -59,6 +59,19 @@ def perform_dirty_clear(driver: Driver, operation: DirtyClear, _vcpu: int) -> Ou
             operation.slot, operation.first_page, operation.npages, words
         )
     )
+
+
+@performs(Ring)
+def perform_ring(driver: Driver, operation: Ring, _vcpu: int) -> Outcome:
+    """Take the new entries of a vCPU's dirty ring."""
+    taken = driver.vcpu(operation.vcpu).collect_dirty_ring()
+    return {"rc": 0, "ring": [list(entry) for entry in taken], "nring": len(taken)}
+
+
+@performs(RingReset)
+def perform_ring_reset(driver: Driver, _operation: RingReset, _vcpu: int) -> Outcome:
+    """Give the entries back that were taken; the return code says how many."""
+    return attempt(driver.vm.reset_dirty_rings)
 
 
 @performs(Prefault)

@@ -22,8 +22,10 @@ from kvmmu_edu.scenario.programs import Program
 from kvmmu_edu.scenario.turns import TurnScheduler
 from kvmmu_edu.units import PAGE_SIZE, Gpa, Hva
 from kvmmu_edu.vcpu import Vcpu
+from kvmmu_edu.virt.enable_cap import CAP_DIRTY_LOG_RING
 from kvmmu_edu.virt.set_memory_region import UserspaceMemoryRegion, vm_ioctl_set_memory_region
 from kvmmu_edu.vm import Vm
+from kvmmu_edu.x86.caps import vm_ioctl_enable_cap
 from kvmmu_edu.x86.guest import Guest
 
 #: what an operation returned, as fields of its line in result.jsonl
@@ -124,6 +126,9 @@ class Driver:
         if self.payload is not None:
             paging = self.settings.mode.paging
             guest = Guest(paging, self.payload.cr3)  # type: ignore[arg-type]
+        if self.settings.dirty_ring.nbytes:
+            kvm, nbytes = self.vm.kvm, self.settings.dirty_ring.nbytes
+            self.vm.run(vm_ioctl_enable_cap(kvm, CAP_DIRTY_LOG_RING, (nbytes,)))
         for _ in range(self.settings.vcpus.count):
             self.vcpus.append(self.vm.create_vcpu(guest=guest))
 

@@ -105,7 +105,7 @@ def exits_of(work: Work) -> list[dict[str, Any]]:
     if work.failed:
         at = work.at or Instruction(0)
         return [*found, {"run": work.failed, "rip": hex(at.rip or 0), "rdi": hex(at.rdi)}]
-    if work.exits and work.exits[-1].reason == "INTERNAL_ERROR":
+    if work.exits and work.exits[-1].reason != "MMIO":
         return found
     # the port I/O that ends each program
     return [*found, {"exit": "IO"}]
@@ -115,8 +115,8 @@ def _exit(one: Exit) -> dict[str, Any]:
     if one.reason == "MMIO":
         place = {"gpa": hex(one.gpa), "len": one.length, "write": int(one.is_write)}
         return {"exit": "MMIO"} | place
-    where = {"rip": hex(one.rip), "rdi": hex(one.rdi)}
-    return {"exit": one.reason, "code": one.code, **where, "suberror": one.suberror}
+    where = {"exit": one.reason, "code": one.code, "rip": hex(one.rip), "rdi": hex(one.rdi)}
+    return where | ({"suberror": one.suberror} if one.suberror else {})
 
 
 def _spawn(driver: Driver, part: OnVcpu, work: Work) -> Task:

@@ -21,10 +21,10 @@ from kvmmu_edu.scenario import (  # noqa: F401 - they register what they carry o
 from kvmmu_edu.scenario.driver import PERFORMERS, Driver
 from kvmmu_edu.scenario.grammar import Operation
 from kvmmu_edu.scenario.guest_work import give_turns, parts_of, prepare
-from kvmmu_edu.scenario.headers import DirtyRing, PayloadAt
+from kvmmu_edu.scenario.headers import PayloadAt
 from kvmmu_edu.scenario.language import Scenario, Statement
 from kvmmu_edu.scenario.meta import Machine
-from kvmmu_edu.scenario.operations import GuestAccesses, Ring, RingReset, Stats
+from kvmmu_edu.scenario.operations import GuestAccesses, Stats
 from kvmmu_edu.scenario.results import Result, changed, statistics
 from kvmmu_edu.scenario.turns import TurnScheduler
 from kvmmu_edu.trace import ftrace
@@ -162,8 +162,6 @@ def refuse_unmodelled(operation: Operation) -> None:
     """
     if isinstance(operation, GuestAccesses) and operation.kind.startswith("l2"):
         raise UsageError(f"{operation.kind} {_SHADOW}; expected operations without it")
-    if isinstance(operation, Ring | RingReset | DirtyRing):
-        raise UsageError("the dirty ring is not modelled; expected dirty-get")
 
 
 def run_scenario(

@@ -186,7 +186,7 @@ def dirty_ring_push(vcpu: KvmVcpu, slot_number: int, offset: int) -> None:
     entry.offset = offset
     entry.flags = DIRTY_GFN_F_DIRTY
     ring.dirty_index += 1
-    if ring.soft_full():
+    if ring.soft_full() and not vcpu.kvm.choices.is_6_1:
         make_request(vcpu, REQ_DIRTY_RING_SOFT_FULL)
 
 
@@ -194,8 +194,11 @@ def dirty_ring_check_request(vcpu: KvmVcpu) -> bool:
     """Return whether *vcpu* must leave to user space, because its ring is nearly full.
 
     Kernel: kvm_dirty_ring_check_request(), virt/kvm/dirty_ring.c (v6.12)
+    In v6.1: asks the ring itself, kvm_dirty_ring_soft_full().
     """
     ring = vcpu.dirty_ring
+    if ring is not None and vcpu.kvm.choices.is_6_1:
+        return ring.soft_full()
     if ring is None or not check_request(vcpu, REQ_DIRTY_RING_SOFT_FULL):
         return False
     if not ring.soft_full():

@@ -57,7 +57,7 @@ class Guest(NamedTuple):
 class Exit(NamedTuple):
     """Why KVM_RUN came back to user space.
 
-    :ivar reason: ``MMIO`` or ``INTERNAL_ERROR``
+    :ivar reason: ``MMIO``, ``INTERNAL_ERROR`` or ``DIRTY_RING_FULL``
     :ivar gpa: of an MMIO access, bytes
     :ivar length: of an MMIO access, bytes
     """

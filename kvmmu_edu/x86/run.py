@@ -4,17 +4,20 @@ Kernel: vcpu_run(), arch/x86/kvm/x86.c; vcpu_enter_guest(), arch/x86/kvm/x86.c (
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kvmmu_edu.errors import KvmError
 from kvmmu_edu.trace.events import GuestEntered, GuestLeft, PageFaultTaken, VcpuTlbFlush
 from kvmmu_edu.units import PAGE_SIZE, PAGES_PER_HPAGE, Gpa
+from kvmmu_edu.virt.dirty_ring import dirty_ring_check_request
 from kvmmu_edu.virt.requests import check_request
 from kvmmu_edu.virt.vcpu import (
     IN_GUEST_MODE,
     OUTSIDE_GUEST_MODE,
     REQ_TLB_FLUSH,
     REQ_TLB_FLUSH_GUEST,
+    vcpu_load,
+    vcpu_put,
 )
 from kvmmu_edu.x86.emulate import retry_instruction, x86_emulate_instruction
 from kvmmu_edu.x86.fault import mmu_do_page_fault, mmu_page_fault
@@ -25,6 +28,9 @@ from kvmmu_edu.x86.page_fault import PFERR_GUEST_FINAL_MASK, RetPf
 
 if TYPE_CHECKING:
     from kvmmu_edu.virt.vcpu import KvmVcpu
+
+#: KVM_EXIT_DIRTY_RING_FULL, include/uapi/linux/kvm.h
+EXIT_DIRTY_RING_FULL: Final = 31
 
 #: a program that faults this often at one instruction will never get past it
 _MAX_FAULTS = 1000
@@ -40,6 +46,7 @@ async def vcpu_run(vcpu: "KvmVcpu", instructions: Iterable[Instruction], exits: 
     Kernel: vcpu_run(), arch/x86/kvm/x86.c; kvm_arch_vcpu_ioctl_run(), arch/x86/kvm/x86.c (v6.12)
     """
     mmu_start_lpage_recovery(vcpu.kvm)
+    vcpu_load(vcpu)
     vcpu.kvm.srcu.read_lock()
     try:
         for instruction in instructions:
@@ -51,6 +58,7 @@ async def vcpu_run(vcpu: "KvmVcpu", instructions: Iterable[Instruction], exits: 
     finally:
         leave_guest(vcpu)
         vcpu.kvm.srcu.read_unlock()
+        vcpu_put(vcpu)
 
 
 async def _visit_user_space(vcpu: "KvmVcpu") -> None:
@@ -66,6 +74,8 @@ async def _run_instruction(vcpu: "KvmVcpu", instruction: Instruction, exits: lis
     for _ in range(_MAX_FAULTS):
         await vcpu.kvm.sched.checkpoint("guest", vcpu.vcpu_id)
         if vcpu.requests or vcpu.mode.read_once() != IN_GUEST_MODE:
+            if vcpu.dirty_ring is not None and _must_collect(vcpu, instruction, exits):
+                return False
             await vcpu_enter_guest(vcpu)
         fetched = instruction.rip is None or cpu.fetch(instruction.rip)
         if fetched:
@@ -85,6 +95,17 @@ async def _run_instruction(vcpu: "KvmVcpu", instruction: Instruction, exits: lis
             return await x86_emulate_instruction(vcpu, instruction, exits, fetched=fetched)
     msg = f"vCPU {vcpu.vcpu_id} faults at {gpa:#x} again and again"
     raise KvmError("EIO", msg)
+
+
+def _must_collect(vcpu: "KvmVcpu", instruction: Instruction, exits: list[Exit]) -> bool:
+    """Return whether the dirty ring is so full that user space has to collect it first."""
+    if vcpu.requests:
+        leave_guest(vcpu)
+    full = dirty_ring_check_request(vcpu)
+    if full:
+        rip, rdi = instruction.rip or 0, instruction.rdi
+        exits.append(Exit("DIRTY_RING_FULL", code=EXIT_DIRTY_RING_FULL, rip=rip, rdi=rdi))
+    return full
 
 
 async def vcpu_enter_guest(vcpu: "KvmVcpu") -> None:
@@ -141,6 +162,7 @@ async def vcpu_pre_fault_memory(vcpu: "KvmVcpu", gpa: Gpa, size: int) -> tuple[i
         raise KvmError("EINVAL", "Linux 6.1 has no KVM_PRE_FAULT_MEMORY")
     if gpa % PAGE_SIZE or size % PAGE_SIZE or size <= 0:
         raise KvmError("EINVAL", f"gpa {gpa:#x} and size {size:#x} must be in whole pages")
+    vcpu_load(vcpu)
     vcpu.kvm.srcu.read_lock()
     try:
         while size:
@@ -157,4 +179,5 @@ async def vcpu_pre_fault_memory(vcpu: "KvmVcpu", gpa: Gpa, size: int) -> tuple[i
             gpa, size = gpa + done, size - done
     finally:
         vcpu.kvm.srcu.read_unlock()
+        vcpu_put(vcpu)
     return 0, ""

@@ -101,9 +101,9 @@ def test_the_machine_is_left_as_it_was():
     [
         ("stats\nl2read 0x1000", "x:2: l2read needs the shadow MMU, which this version does not"),
         ("l2write 0x1000", "x:1: l2write needs the shadow MMU"),
-        ("dirtyring 64K", "x:1: the dirty ring is not modelled"),
-        ("ring 0", "x:1: the dirty ring is not modelled"),
-        ("ringreset", "x:1: the dirty ring is not modelled"),
+        ("dirtyring 5000\nstats", "x:2: EINVAL: a ring of 5000 bytes: expected a power of two"),
+        ("ring 0", "x:1: this vCPU has no dirty ring"),
+        ("ring 1", "x:1: there is no vCPU 1"),
         ("#! module kvm tdp_mmu=N", "x: tdp_mmu=N needs the shadow MMU"),
         ("v1 read 0x1000", "x:1: there is no vCPU 1"),
         ("stats\nmode flat32", "x:2: this header comes too late"),
