@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from kvmmu_edu.cli import main
-from tests.recordings.archive import recording
+from tests.recordings.stored import copied
 
 NAMES = ("a01_4k_touch_delete", "a02_4k_zero_page", "d03_before_vcpu")
 
@@ -14,7 +14,7 @@ NAMES = ("a01_4k_touch_delete", "a02_4k_zero_page", "d03_before_vcpu")
 def folders(tmp_path):
     """Three recordings, and copies of them in place of runs."""
     for name in NAMES:
-        folder = recording("6.12", name, tmp_path / "real")
+        folder = copied("6.12", name, tmp_path / "real")
         shutil.copytree(folder, tmp_path / "ours" / name)
     return tmp_path / "real", tmp_path / "ours"
 

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from kvmmu_edu.cli import main
 from kvmmu_edu.errors import InvariantError
-from tests.recordings.archive import recording
+from tests.recordings.stored import copied
 
 SCENARIO = "mem A anon4k 1M\nslot 0 0x100000 1M - A\nread 0x100000\n"
 
@@ -65,7 +65,7 @@ def test_what_is_written_is_what_was_run(run, scenarios, tmp_path):
 
 
 def test_the_kernel_is_that_of_meta_txt_unless_chosen(run, tmp_path):
-    recording("6.1", "a01_4k_touch_delete", tmp_path)
+    copied("6.1", "a01_4k_touch_delete", tmp_path)
     run("a01_4k_touch_delete", "--jobs=1")
     empty = "old_spte 0 new_spte"
     assert empty in (tmp_path / "out/a01_4k_touch_delete/trace.txt").read_text()
@@ -74,7 +74,7 @@ def test_the_kernel_is_that_of_meta_txt_unless_chosen(run, tmp_path):
 
 
 def test_only_the_scenario_and_the_machine_are_read(run, tmp_path):
-    folder = recording("6.12", "a01_4k_touch_delete", tmp_path)
+    folder = copied("6.12", "a01_4k_touch_delete", tmp_path)
     (folder / "result.jsonl").write_text("never read")
     (folder / "trace.txt").write_text("never read")
     assert run("a01_4k_touch_delete", "--jobs=1").exit_code == 0

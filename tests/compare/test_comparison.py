@@ -14,7 +14,7 @@ from kvmmu_edu.errors import UsageError
 from kvmmu_edu.scenario.language import parse_scenario, read_scenario
 from kvmmu_edu.scenario.runner import run_scenario
 from tests.compare.tampering import ACROSS, CASES
-from tests.recordings.archive import recording
+from tests.recordings.stored import copied, recording
 
 VERDICTS = json.loads((Path(__file__).parent / "verdicts.json").read_text())
 
@@ -32,7 +32,7 @@ def agrees_with_verdict(comparison, verdict):
 
 @pytest.mark.parametrize(("kernel", "name"), CASES, ids=map("-".join, CASES))
 def test_verdicts_on_tampered_copies(kernel, name, tmp_path):
-    folder = recording(kernel, name, tmp_path / "recorded")
+    folder = copied(kernel, name, tmp_path / "recorded")
     real = read_recording(folder)
     for tamper in CASES[kernel, name]:
         copy = tmp_path / tamper.__name__ / name
@@ -43,9 +43,8 @@ def test_verdicts_on_tampered_copies(kernel, name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ACROSS)
-def test_verdicts_on_the_other_kernel(name, tmp_path):
-    new = recording("6.12", name, tmp_path / "new")
-    old = recording("6.1", name, tmp_path / "old")
+def test_verdicts_on_the_other_kernel(name):
+    new, old = recording("6.12", name), recording("6.1", name)
     assert agrees_with_verdict(compare_scenario(new, old), VERDICTS[f"6.12 {name} 6.1"])
 
 
@@ -58,9 +57,9 @@ def test_no_verdict_is_left_over():
 
 
 @pytest.fixture
-def lesson(tmp_path):
-    """A recording, and a run in which logging was forgotten before the last write."""
-    folder = recording("6.12", "a01_4k_touch_delete", tmp_path)
+def lesson():
+    """A recording, its scenario, and one in which the host reads its memory, not writes it."""
+    folder = recording("6.12", "a01_4k_touch_delete")
     scenario = read_scenario(folder / "scenario.scn")
     text = (folder / "scenario.scn").read_text().replace("hostwrite A 16", "hostread  A 16")
     return folder, scenario, parse_scenario(text, name=scenario.name)

@@ -17,7 +17,7 @@ from kvmmu_edu.errors import UsageError
 from kvmmu_edu.scenario.language import parse_scenario
 from kvmmu_edu.scenario.results import write_results
 from kvmmu_edu.scenario.runner import run_scenario
-from tests.recordings.archive import recording
+from tests.recordings.stored import recording
 from tests.scenario.complaints import complaint
 
 TRACE = """\
@@ -140,14 +140,14 @@ def test_a_folder_in_place_of_a_file_is_told(tmp_path):
 # --- both together ----------------------------------------------------------------------------
 
 
-def test_a_recording_says_what_its_scenario_says(tmp_path):
-    plain = read_recording(recording("6.12", "a01_4k_touch_delete", tmp_path))
+def test_a_recording_says_what_its_scenario_says():
+    plain = read_recording(recording("6.12", "a01_4k_touch_delete"))
     assert (plain.name, plain.lite, plain.parallel) == ("a01_4k_touch_delete", False, False)
     assert plain.material.results.keys() == set(range(1, 18))
-    assert read_recording(recording("6.12", "b04_1g_dirty_eagerN", tmp_path)).lite
+    assert read_recording(recording("6.12", "b04_1g_dirty_eagerN")).lite
     for name in ("j02_two_vcpus_parallel", "j05_flush_running_vcpu"):
-        assert read_recording(recording("6.12", name, tmp_path)).parallel
-    untraced = read_recording(recording("6.12", "e05_2000_slots", tmp_path))
+        assert read_recording(recording("6.12", name)).parallel
+    untraced = read_recording(recording("6.12", "e05_2000_slots"))
     assert untraced.material.events is None
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from kvmmu_edu.compare.undecided import HOST_ONLY, RESULTS_ONLY, results_only
 from kvmmu_edu.scenario.language import read_scenario
-from tests.recordings.archive import recording
+from tests.recordings.stored import recording
 
 
 def test_most_operations_are_compared_wholly():
@@ -14,8 +14,8 @@ def test_vcpus_at_once_leave_the_order_open():
 
 
 @pytest.mark.parametrize("name", RESULTS_ONLY)
-def test_what_the_host_decides_is_what_the_reason_says(name, tmp_path):
-    scenario = read_scenario(recording("6.12", name, tmp_path) / "scenario.scn")
+def test_what_the_host_decides_is_what_the_reason_says(name):
+    scenario = read_scenario(recording("6.12", name) / "scenario.scn")
     texts = [statement.text for statement in scenario.operations]
     for n, why in RESULTS_ONLY[name].items():
         assert results_only(name, n, parallel=False) == why

@@ -8,7 +8,7 @@ from kvmmu_edu.errors import UsageError
 from kvmmu_edu.scenario.language import read_scenario
 from kvmmu_edu.scenario.meta import machine_of
 from kvmmu_edu.scenario.runner import run_scenario
-from tests.recordings.archive import archives, extract, name_of
+from tests.recordings.stored import label, stored
 
 #: what these scenarios need is not modelled, and they say so
 NOT_MODELLED = {
@@ -36,31 +36,25 @@ def run(folder):
     return run_scenario(scenario, machine, check_every=every)
 
 
-def label(archive):
-    return f"{archive.parent.name}/{name_of(archive)}"
-
-
 def modelled():
-    return [archive for archive in archives() if name_of(archive) not in NOT_MODELLED]
+    return [folder for folder in stored() if folder.name not in NOT_MODELLED]
 
 
 def unmodelled():
-    return [archive for archive in archives() if name_of(archive) in NOT_MODELLED]
+    return [folder for folder in stored() if folder.name in NOT_MODELLED]
 
 
-def test_the_archives_are_there():
-    assert len(archives()) == 168
+def test_the_recordings_are_there():
+    assert len(stored()) == 168
 
 
-@pytest.mark.parametrize("archive", modelled(), ids=label)
-def test_the_model_does_what_the_kernel_did(archive, tmp_path):
-    folder = extract(archive, tmp_path)
+@pytest.mark.parametrize("folder", modelled(), ids=label)
+def test_the_model_does_what_the_kernel_did(folder):
     comparison = compare_scenario(folder, run(folder))
     assert comparison.agrees, "\n".join(first_differences(comparison))
 
 
-@pytest.mark.parametrize("archive", unmodelled(), ids=label)
-def test_what_is_not_modelled_says_so(archive, tmp_path):
-    folder = extract(archive, tmp_path)
-    with pytest.raises(UsageError, match=NOT_MODELLED[name_of(archive)]):
+@pytest.mark.parametrize("folder", unmodelled(), ids=label)
+def test_what_is_not_modelled_says_so(folder):
+    with pytest.raises(UsageError, match=NOT_MODELLED[folder.name]):
         run(folder)

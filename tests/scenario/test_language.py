@@ -6,7 +6,7 @@ from kvmmu_edu.errors import UsageError
 from kvmmu_edu.scenario.grammar import VERBS
 from kvmmu_edu.scenario.language import Directives, parse_scenario, read_scenario
 from kvmmu_edu.scenario.operations import GuestAccesses, Stats
-from tests.recordings.archive import archives, extract
+from tests.recordings.stored import label, stored
 from tests.scenario.complaints import complaint
 
 # --- lines ------------------------------------------------------------------------------------
@@ -84,9 +84,8 @@ def test_a_missing_file_and_one_that_is_no_text_are_told(tmp_path):
         read_scenario(tmp_path / "bytes.scn")
 
 
-@pytest.mark.parametrize("archive", archives(), ids=lambda a: f"{a.parent.name}/{a.name}")
-def test_every_recorded_scenario_is_understood(archive, tmp_path):
-    folder = extract(archive, tmp_path)
+@pytest.mark.parametrize("folder", stored(), ids=label)
+def test_every_recorded_scenario_is_understood(folder):
     scenario = read_scenario(folder / "scenario.scn")
     lines = (folder / "scenario.scn").read_text().splitlines()
     headers = ("#", "vcpus ", "mode ", "payload ", "dirtyring ")

@@ -6,7 +6,7 @@ from kvmmu_edu.choices import ModuleParams
 from kvmmu_edu.errors import UsageError
 from kvmmu_edu.scenario.language import Directives, read_scenario
 from kvmmu_edu.scenario.meta import Machine, kernel_version, machine_of, read_meta, set_parameter
-from tests.recordings.archive import archives, extract
+from tests.recordings.stored import label, stored
 from tests.scenario.complaints import complaint
 
 RECORDED = """\
@@ -116,11 +116,8 @@ def test_parameters_keep_their_types():
     )
 
 
-@pytest.mark.parametrize(
-    "archive", archives("c0*") + archives("i0*"), ids=lambda a: f"{a.parent.name}/{a.name}"
-)
-def test_directives_and_meta_of_a_recording_say_the_same(archive, tmp_path):
-    folder = extract(archive, tmp_path)
+@pytest.mark.parametrize("folder", stored("[ci]0*"), ids=label)
+def test_directives_and_meta_of_a_recording_say_the_same(folder):
     directives = read_scenario(folder / "scenario.scn").directives
     meta = read_meta(folder / "meta.txt")
     asked = machine_of(directives, None, meta.kernel)
