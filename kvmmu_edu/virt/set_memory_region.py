@@ -64,6 +64,32 @@ class UserspaceMemoryRegion(NamedTuple):
         return self.slot >> 16
 
 
+def describe_region(kvm: "Kvm", mem: UserspaceMemoryRegion) -> str:
+    """Return in a few words what user space asks for, for a timeline.
+
+    Ours: the ioctl is one, what it does depends on the slot that is there.
+    """
+    flags = (
+        "".join(
+            letter
+            for letter, bit in (("r", MEM_READONLY), ("d", MEM_LOG_DIRTY_PAGES))
+            if mem.flags & bit
+        )
+        or "-"
+    )
+    if not mem.memory_size:
+        return f"delete {mem.slot}"
+    old = None
+    if mem.as_id < len(kvm.memslots):
+        old = id_to_memslot(memslots(kvm, mem.as_id), mem.id)
+    if old is None:
+        logged = f" {flags}" if mem.flags else ""
+        return f"slot {mem.slot} {mem.guest_phys_addr:#x} {mem.memory_size:#x}{logged}"
+    if old.base_gfn << PAGE_SHIFT != mem.guest_phys_addr:
+        return f"move {mem.slot} {mem.guest_phys_addr:#x}"
+    return f"flags {mem.slot} {flags}"
+
+
 async def vm_ioctl_set_memory_region(kvm: "Kvm", mem: UserspaceMemoryRegion) -> None:
     """Create, delete, move or change a slot: the ioctl KVM_SET_USER_MEMORY_REGION.
 

@@ -12,6 +12,7 @@ from kvmmu_edu.virt.set_memory_region import (
     _set_memory_region,
     access_ok,
     check_memslot_overlap,
+    describe_region,
     vm_ioctl_set_memory_region,
 )
 from tests.virt.bench import MIB, by_id, delete, errno_of, ioctl, run
@@ -220,3 +221,21 @@ def test_all_slots_of_user_space_fit_and_not_one_more(kvm):
         call(kvm, slot=i, gpa=i * PAGE, size=PAGE)
     call(kvm, slot=32763, gpa=GIB, size=PAGE)
     assert errno_of(call, kvm, slot=32764, gpa=2 * GIB, size=PAGE) == "EINVAL"
+
+
+@pytest.mark.parametrize(
+    ("region", "text"),
+    [
+        ((1, 0, 0x300000, 4096, 0), "slot 1 0x300000 0x1000"),
+        ((1, 3, 0x300000, 4096, 0), "slot 1 0x300000 0x1000 rd"),
+        ((0, 1, 0x100000, 1 << 20, 0), "flags 0 d"),
+        ((0, 0, 0x100000, 1 << 20, 0), "flags 0 -"),
+        ((0, 0, 0x500000, 1 << 20, 0), "move 0 0x500000"),
+        ((0, 0, 0, 0, 0), "delete 0"),
+        ((0x50000, 0, 0, 4096, 0), "slot 327680 0x0 0x1000"),
+    ],
+)
+def test_what_is_asked_for_in_a_few_words(kvm, region, text):
+    first = UserspaceMemoryRegion(0, 0, 0x100000, 1 << 20, 0x7F0000000000)
+    kvm.sched.run("kvmtrace", vm_ioctl_set_memory_region(kvm, first))
+    assert describe_region(kvm, UserspaceMemoryRegion(*region)) == text
