@@ -38,7 +38,11 @@ from kvmmu_edu.virt import dirty_log
 from kvmmu_edu.virt.dirty_ring import DirtyRing, vm_ioctl_reset_dirty_pages
 from kvmmu_edu.virt.kvm import Kvm
 from kvmmu_edu.virt.mmu_notifier import init_mmu_notifier
-from kvmmu_edu.virt.set_memory_region import UserspaceMemoryRegion, vm_ioctl_set_memory_region
+from kvmmu_edu.virt.set_memory_region import (
+    UserspaceMemoryRegion,
+    describe_region,
+    vm_ioctl_set_memory_region,
+)
 from kvmmu_edu.virt.vcpu import REQ_TLB_FLUSH_GUEST, KvmVcpu
 from kvmmu_edu.x86 import caps, module_params
 from kvmmu_edu.x86.arch import X86
@@ -168,11 +172,7 @@ class Vm:
         Kernel: kvm_vm_ioctl_set_memory_region(), virt/kvm/kvm_main.c (v6.12)
         """
         region = UserspaceMemoryRegion(slot, flags, guest_phys_addr, memory_size, userspace_addr)
-        text = (
-            f"slot {slot} {guest_phys_addr:#x} {memory_size:#x}"
-            if memory_size
-            else f"delete {slot}"
-        )
+        text = describe_region(self.kvm, region)
         self.run(vm_ioctl_set_memory_region(self.kvm, region), text)
 
     def get_dirty_log(self, slot: int) -> NDArray[np.uint64]:
