@@ -12,7 +12,6 @@ from tests.recordings.stored import label, stored
 
 #: what these scenarios need is not modelled, and they say so
 NOT_MODELLED = {
-    "b10_dirty_ring": "dirty ring",
     "c07_nx_shadow": "shadow MMU",
     "i01_shadow_4k": "shadow MMU",
     "i03_shadow_pte_writes": "shadow MMU",

@@ -83,3 +83,15 @@ def test_6_1_has_no_prefault(results):
     found = results(LOGGED + "prefault 0x100000 64K", "6.1")
     assert found["prefault 0x100000 64K"]["errno"] == "EINVAL"
     assert found["prefault 0x100000 64K"]["left"] == "0x10000"
+
+
+def test_a_ring_is_collected_and_given_back(results):
+    found = results(
+        "dirtyring 64K\nmem A anon4k 1M\nhostwrite A 256\nslot 3 0x100000 1M d A\n"
+        "write 0x100000 2\nring 0\nring 0  # again\nringreset\ndirty-get 3"
+    )
+    assert found["ring 0"]["ring"] == [[3, 0], [3, 1]]
+    assert found["ring 0"]["nring"] == 2
+    assert found["ring 0  # again"]["ring"] == []
+    assert found["ringreset"]["rc"] == 2
+    assert found["dirty-get 3"]["errno"] == "ENXIO"

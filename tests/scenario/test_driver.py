@@ -5,7 +5,7 @@ from kvmmu_edu.scenario.arguments import HostAddress
 from kvmmu_edu.scenario.driver import PERFORMERS, Driver, Region, attempt
 from kvmmu_edu.scenario.grammar import VERBS
 from kvmmu_edu.scenario.headers import Mode, PayloadAt, Vcpus
-from kvmmu_edu.scenario.operations import Background, Par, Ring, RingReset
+from kvmmu_edu.scenario.operations import Background, Par
 from kvmmu_edu.scenario.turns import TurnScheduler
 from kvmmu_edu.vm import Vm
 
@@ -96,4 +96,4 @@ def test_a_refusal_becomes_a_return_code():
 def test_every_operation_has_somebody_who_carries_it_out(run):
     run("stats")
     kinds = {verb.kind for verb in VERBS.values() if not verb.kind.is_header}
-    assert kinds | {Par, Background} == PERFORMERS.keys() | {Ring, RingReset}
+    assert kinds | {Par, Background} == PERFORMERS.keys()
