@@ -14,6 +14,7 @@ from kvmmu_edu.virt import memslots, mmu_notifier
 from kvmmu_edu.x86.arena import tables_of
 from kvmmu_edu.x86.mmu_page import role_is_invalid, role_level
 from kvmmu_edu.x86.mmu_state import MmuState, mmu_of
+from kvmmu_edu.x86.shadow_check import check_rmaps, check_shadow_pages
 from kvmmu_edu.x86.spte import is_shadow_present_leaf, is_shadow_present_table, spte_to_pfn
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def check(kvm: "Kvm") -> None:
     check_tables(mmu)
     check_page_statistics(mmu)
     check_roots(mmu)
+    check_shadow_pages(mmu)
+    check_rmaps(mmu)
     check_tlbs(kvm)
 
 
@@ -99,13 +102,16 @@ def check_tables(mmu: MmuState) -> None:
     below = len(reached) - len(mmu.roots)
     counted = mmu.tdp_mmu_pages.read_once()
     ensure(below == counted, f"{below} tables are linked below roots, tdp_mmu_pages is {counted}")
-    waiting = mmu.arena.used - len(reached)
+    waiting = mmu.arena.used - len(reached) - len(mmu.shadow.pages)
     ensure(
         waiting == 0 or bool(mmu.kvm.rcu.callbacks),
         f"{waiting} tables are allocated but neither linked nor waiting for RCU",
     )
     listed = set(mmu.possible_nx_huge_pages)
-    ensure(listed <= set(reached), "possible_nx_huge_pages lists a table that is not linked")
+    ensure(
+        listed <= {*reached, *mmu.shadow.pages},
+        "possible_nx_huge_pages lists a table that is not linked",
+    )
 
 
 def check_page_statistics(mmu: MmuState) -> None:
@@ -115,6 +121,11 @@ def check_page_statistics(mmu: MmuState) -> None:
     for level, rows in _linked(mmu).items():
         if level in leaves:
             present = is_shadow_present_leaf(mmu.arena.spt[rows], level)
+            leaves[level] += int(np.count_nonzero(present))
+    for row in mmu.shadow.pages:
+        level = role_level(mmu.arena.roles[row])
+        if level in leaves:
+            present = is_shadow_present_leaf(mmu.arena.spt[row], level)
             leaves[level] += int(np.count_nonzero(present))
     for level, name in _PAGES.items():
         ensure(
@@ -168,6 +179,11 @@ def _leaves(mmu: MmuState, root: int, gfns: NDArray[np.int64]) -> NDArray[np.uin
     return leaves
 
 
+def _is_shadow_root(mmu: MmuState, row: int) -> bool:
+    page = mmu.shadow.pages.get(row)
+    return page is not None and page.root_count > 0
+
+
 def snapshot(kvm: "Kvm") -> dict[str, Any]:
     """Return the state of every module as plain values; tables by row."""
     mmu = mmu_of(kvm)
@@ -178,7 +194,7 @@ def snapshot(kvm: "Kvm") -> dict[str, Any]:
             "gfn": arena.gfns[row],
             "as_id": (arena.roles[row] >> 24) & 1,
             "role": arena.roles[row],
-            "root": int(row) in mmu.roots,
+            "root": int(row) in mmu.roots or _is_shadow_root(mmu, int(row)),
             "sptes": arena.spt[row].copy(),
         }
         for row in arena.rows()

@@ -51,6 +51,8 @@ from kvmmu_edu.x86.guest import Guest
 from kvmmu_edu.x86.mmu import VcpuArch, mmu_free_roots
 from kvmmu_edu.x86.mmu_state import DEFAULT_GRAIN, MmuState, mmu_of
 from kvmmu_edu.x86.nx_recovery import mmu_pre_destroy_vm, mmu_start_lpage_recovery
+from kvmmu_edu.x86.rmaps_stat import mmu_rmaps_stat_show
+from kvmmu_edu.x86.shadow_zap import shadow_zap_all, vm_ioctl_set_nr_mmu_pages
 from kvmmu_edu.x86.tdp_roots import tdp_mmu_invalidate_all_roots
 from kvmmu_edu.x86.tdp_zap import tdp_mmu_zap_all, tdp_mmu_zap_invalidated_roots
 
@@ -232,11 +234,7 @@ class Vm:
 
         Kernel: kvm_vm_ioctl_set_nr_mmu_pages(), arch/x86/kvm/x86.c (v6.12)
         """
-        least = 64
-        if npages < least:
-            raise KvmError("EINVAL", f"{npages} MMU pages are fewer than {least}")
-        mmu = mmu_of(self.kvm)
-        mmu.n_max_mmu_pages = mmu.n_requested_mmu_pages = npages
+        self.run(vm_ioctl_set_nr_mmu_pages(self.kvm, npages), f"maxmmu {npages}")
 
     def create_vcpu(self, guest: Guest | None = None) -> Vcpu:
         """Make a vCPU; *guest* says how its guest translates addresses.
@@ -285,7 +283,7 @@ class Vm:
 
     def rmaps_stat(self) -> str:
         """Return debugfs' mmu_rmaps_stat: empty as long as no slot has reverse maps."""
-        return ""
+        return self.run(mmu_rmaps_stat_show(self.kvm))
 
     # --- the end, and looking at it -------------------------------------------------------------
 
@@ -305,6 +303,7 @@ class Vm:
         mmu = mmu_of(self.kvm)
         await mmu_pre_destroy_vm(self.kvm)
         async with self.kvm.mmu_lock.write:
+            await shadow_zap_all(mmu)
             await tdp_mmu_zap_all(mmu)
         for vcpu in self.kvm.vcpus:
             await mmu_free_roots(vcpu)
@@ -336,7 +335,6 @@ def _refuse_unmodelled(params: ModuleParams) -> None:
     if params.nx_huge_pages not in {"off", "force", "auto", "never"}:
         value = params.nx_huge_pages
         raise UsageError(f"nx_huge_pages is {value!r}; expected off, force, auto or never")
-    for name in ("tdp_mmu", "npt"):
-        if not getattr(params, name):
-            msg = f"{name}=N needs the shadow MMU, which this version does not model; expected Y"
-            raise UsageError(msg)
+    if not params.npt:
+        msg = "npt=N needs shadow paging, which this version does not model; expected Y"
+        raise UsageError(msg)

@@ -31,7 +31,7 @@ from kvmmu_edu.trace import ftrace
 from kvmmu_edu.trace.recorder import EventTrace, Record, Trace
 from kvmmu_edu.vm import Vm
 
-_SHADOW: Final = "needs the shadow MMU, which this version does not model"
+_NESTED: Final = "needs nested guests, which this version does not model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def refuse_unmodelled(operation: Operation) -> None:
     :raises UsageError: saying which part
     """
     if isinstance(operation, GuestAccesses) and operation.kind.startswith("l2"):
-        raise UsageError(f"{operation.kind} {_SHADOW}; expected operations without it")
+        raise UsageError(f"{operation.kind} {_NESTED}; expected operations without it")
 
 
 def run_scenario(

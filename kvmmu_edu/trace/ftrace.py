@@ -155,37 +155,41 @@ def _age_hva(event: ev.NotifierAge, _choices: Choices) -> Bodies:
 # --- page tables ---------------------------------------------------------------------------
 
 
-def page_text(gfn: int, role: int) -> str:
-    """Return what ftrace says of a page of a TDP page table.
+def page_text(gfn: int, role: int, mmu_valid_gen: int = 0, root_count: int = 0) -> str:
+    """Return what ftrace says of a page table.
 
     >>> page_text(0x400, 0x1781)
     'sp gen 0 gfn 400 l1 8-byte q0 direct wux nxe ad root 0 sync'
 
     :param gfn: first frame that it translates
     :param role: its role word
+    :param mmu_valid_gen: its generation, 0 for the TDP MMU
+    :param root_count: how many vCPUs use it as their root, 0 for the TDP MMU
     Kernel: KVM_MMU_PAGE_PRINTK, arch/x86/kvm/mmu/mmutrace.h (v6.12)
     """
     words = [
-        f"sp gen 0 gfn {gfn:x} l{role & 15}",
+        f"sp gen {mmu_valid_gen} gfn {gfn:x} l{role & 15}",
         f"{4 if role >> 4 & 1 else 8}-byte q{role >> 5 & 3}" + (" direct" if role >> 7 & 1 else ""),
         _ACCESS[role >> 8 & 7] + (" invalid" if role >> 11 & 1 else ""),
         ("" if role >> 12 & 1 else "!") + "nxe",
         ("!" if role >> 16 & 1 else "") + "ad",
-        "root 0 sync",
+        f"root {root_count} sync",
     ]
     return " ".join(words)
 
 
 def _get_page(event: ev.GetMmuPage, _choices: Choices) -> Bodies:
     found = "new" if event.created else "existing"
-    yield f"kvm_mmu_get_page: {page_text(event.gfn, event.role)} {found}"
+    text = page_text(event.gfn, event.role, event.mmu_valid_gen)
+    yield f"kvm_mmu_get_page: {text} {found}"
 
 
 def _prepare_zap_page(event: ev.PrepareZapPage, _choices: Choices) -> Bodies:
     tables = 1 if isinstance(event.table, int) else len(event.table)
     pages = PAGES_PER_HPAGE[event.level + 1]
     for row in range(tables):
-        yield f"kvm_mmu_prepare_zap_page: {page_text(event.gfn + row * pages, event.role)}"
+        text = page_text(event.gfn + row * pages, event.role, event.mmu_valid_gen, event.root_count)
+        yield f"kvm_mmu_prepare_zap_page: {text}"
 
 
 def _zap_all_fast(event: ev.ZapAllFast, _choices: Choices) -> Bodies:
@@ -201,7 +205,7 @@ def _change(as_id: int, gfn: int, level: int, old: int, new: int) -> str:
 
 
 def _spte_changed(event: ev.SpteChanged, choices: Choices) -> Bodies:
-    if event.cause in UNTRACED:
+    if event.shadow or event.cause in UNTRACED:
         return
     nonpresent = 0 if choices.is_6_1 else 1 << 63
     nothing = (nonpresent, nonpresent | 0x5A0)
@@ -318,6 +322,7 @@ RENDERERS: Final[dict[type[Any], Renderer]] = {
     ev.ArchPrepareMemoryRegion: _function("kvm_arch_prepare_memory_region", "kvm_set_memslot"),
     ev.ArchFlushShadowMemslot: _function("kvm_arch_flush_shadow_memslot", "kvm_set_memslot"),
     ev.ArchCommitMemoryRegion: _function("kvm_arch_commit_memory_region", "kvm_set_memslot"),
+    ev.RmapsAllocated: _function("memslot_rmap_alloc", "kvm_arch_prepare_memory_region"),
     ev.SynchronizeSrcu: _synchronize_srcu,
     ev.FlushRemoteTlbs: _flush_remote_tlbs,
     ev.NotifierInvalidateStart: _unmap_hva_range,

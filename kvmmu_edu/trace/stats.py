@@ -70,6 +70,8 @@ class Counters:
             "tables_allocated": 0,
             "tables_freed": 0,
             "dirty_bitmap_bytes": 0,
+            "rmap_bytes": 0,
+            "rmap_page_bytes": 0,
         }
 
     def flat(self) -> dict[str, int]:
@@ -162,6 +164,47 @@ def _dirty_bitmap(c: Counters, _serial: int, nbytes: int) -> None:
     c.counts["dirty_bitmap_bytes"] += nbytes
 
 
+def _prepare_zap_page(c: Counters, *event: Any) -> None:
+    # five values without those that only shadow pages have
+    c.vm["mmu_shadow_zapped"] += len(event) > _SHADOW and event[_SHADOW]
+
+
+#: where PrepareZapPage says that it is about a shadow page
+_SHADOW: Final = 7
+
+
+def _shadow_page_lookup(
+    c: Counters,
+    _gfn: int,
+    _role: int,
+    found: bool,  # noqa: FBT001 - an event's field
+    collisions: int,
+) -> None:
+    c.vm["mmu_cache_miss"] += not found
+    _peak(c, "max_mmu_page_hash_collisions", collisions)
+
+
+def _peak(c: Counters, name: str, value: int) -> None:
+    c.vm[name] = max(c.vm[name], value)
+
+
+def _shadow_pages_recycled(c: Counters, pages: int) -> None:
+    c.vm["mmu_recycled"] += pages
+
+
+def _rmap_added(c: Counters, *event: Any) -> None:
+    _peak(c, "max_mmu_rmap_size", event[-1])
+
+
+def _rmaps_allocated(c: Counters, _serial: int, nbytes: int, page_bytes: int) -> None:
+    c.counts["rmap_bytes"] += nbytes
+    c.counts["rmap_page_bytes"] += page_bytes
+
+
+def _rmaps_freed(c: Counters, serial: int, nbytes: int, page_bytes: int) -> None:
+    _rmaps_allocated(c, serial, -nbytes, -page_bytes)
+
+
 #: how each kind of event changes the counters; kinds that are not here change none
 FOLDS: dict[type[Any], Callable[..., None]] = {
     ev.SpteChanged: _spte_changed,
@@ -181,6 +224,12 @@ FOLDS: dict[type[Any], Callable[..., None]] = {
     ev.GetMmuPage: _get_mmu_page,
     ev.MmuPageFreed: _mmu_page_freed,
     ev.DirtyBitmapAllocated: _dirty_bitmap,
+    ev.PrepareZapPage: _prepare_zap_page,
+    ev.ShadowPageLookup: _shadow_page_lookup,
+    ev.ShadowPagesRecycled: _shadow_pages_recycled,
+    ev.RmapAdded: _rmap_added,
+    ev.RmapsAllocated: _rmaps_allocated,
+    ev.RmapsFreed: _rmaps_freed,
 }
 
 

@@ -11,17 +11,16 @@ from kvmmu_edu.virt.memory_slot import Change
 from kvmmu_edu.virt.requests import flush_remote_tlbs
 from kvmmu_edu.x86 import dirty_log
 from kvmmu_edu.x86.lpage_info import LpageInfo
-from kvmmu_edu.x86.mmu import (
-    mmu_invalidate_mmio_sptes,
-    mmu_zap_all_fast_front_half,
-)
+from kvmmu_edu.x86.mmu import mmu_invalidate_mmio_sptes, mmu_zap_all_fast
 from kvmmu_edu.x86.mmu_state import X86_QUIRK_SLOT_ZAP_ALL, mmu_of
+from kvmmu_edu.x86.rmap import memslot_rmap_alloc, memslot_rmap_free, memslots_have_rmaps
+from kvmmu_edu.x86.rmap_walk import rmap_age_gfn_range, rmap_zap_gfn_range
+from kvmmu_edu.x86.shadow_zap import MIN_ALLOC_MMU_PAGES, mmu_change_mmu_pages, shadow_zap_all
 from kvmmu_edu.x86.slot_arch import SlotArch, arch_of
 from kvmmu_edu.x86.tdp_dirty import tdp_mmu_age_gfn_range, tdp_mmu_test_age_gfn
 from kvmmu_edu.x86.tdp_zap import (
     tdp_mmu_unmap_gfn_range,
     tdp_mmu_zap_all,
-    tdp_mmu_zap_invalidated_roots,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from kvmmu_edu.virt.memory_slot import MemorySlot
 
 _PAGES_TO_MMU_PAGES_RATIO = 50
-_MIN_ALLOC_MMU_PAGES = 64
 
 
 class X86:
@@ -59,6 +57,8 @@ class X86:
             )
             raise KvmError("EINVAL", why)
         new.arch = SlotArch(LpageInfo(new.base_gfn, new.npages, new.userspace_addr))
+        if memslots_have_rmaps(mmu_of(kvm)):
+            memslot_rmap_alloc(mmu_of(kvm), new)
 
     async def flush_shadow_memslot(self, kvm: "Kvm", slot: "MemorySlot") -> None:
         """Remove the mappings of a slot that goes away: by default, all mappings of all slots.
@@ -68,9 +68,7 @@ class X86:
         """
         mmu = mmu_of(kvm)
         if mmu.check_has_quirk(X86_QUIRK_SLOT_ZAP_ALL) or kvm.choices.is_6_1:
-            async with kvm.mmu_lock.write:
-                mmu_zap_all_fast_front_half(mmu)
-            await tdp_mmu_zap_invalidated_roots(mmu)
+            await mmu_zap_all_fast(mmu)
             return
         async with kvm.mmu_lock.write:
             whole = GfnRange(slot, slot.base_gfn, slot.base_gfn + slot.npages)
@@ -87,7 +85,7 @@ class X86:
         mmu = mmu_of(kvm)
         if not mmu.n_requested_mmu_pages and change in (Change.CREATE, Change.DELETE):
             wanted = kvm.nr_memslot_pages // _PAGES_TO_MMU_PAGES_RATIO
-            mmu.n_max_mmu_pages = max(wanted, _MIN_ALLOC_MMU_PAGES)
+            await mmu_change_mmu_pages(mmu, max(wanted, MIN_ALLOC_MMU_PAGES))
         await dirty_log.mmu_slot_apply_flags(kvm, old, new, change)
         if change == Change.MOVE and old is not None:
             self.free_memslot(kvm, old)
@@ -99,11 +97,13 @@ class X86:
         """
         await mmu_invalidate_mmio_sptes(kvm, generation)
 
-    def free_memslot(self, kvm: "Kvm", slot: "MemorySlot") -> None:  # noqa: ARG002 - the protocol's
+    def free_memslot(self, kvm: "Kvm", slot: "MemorySlot") -> None:
         """Free the arrays of a slot.
 
         Kernel: kvm_arch_free_memslot(), arch/x86/kvm/x86.c (v6.12)
         """
+        if slot.arch is not None:
+            memslot_rmap_free(mmu_of(kvm), slot)
         slot.arch = None
 
     async def flush_shadow_all(self, kvm: "Kvm") -> None:
@@ -114,6 +114,7 @@ class X86:
             arch/x86/kvm/mmu/mmu.c (v6.12)
         """
         async with kvm.mmu_lock.write:
+            await shadow_zap_all(mmu_of(kvm))
             await tdp_mmu_zap_all(mmu_of(kvm))
 
     async def sync_dirty_log(self, kvm: "Kvm", slot: "MemorySlot") -> None:
@@ -129,7 +130,12 @@ class X86:
         Locks: mmu_lock for writing.
         Kernel: kvm_unmap_gfn_range(), arch/x86/kvm/mmu/mmu.c (v6.12)
         """
-        return await tdp_mmu_unmap_gfn_range(mmu_of(kvm), gfn_range, flush=False)
+        mmu, flush = mmu_of(kvm), False
+        if memslots_have_rmaps(mmu):
+            flush = await rmap_zap_gfn_range(mmu, gfn_range)
+        if mmu.tdp_mmu_enabled:
+            flush = await tdp_mmu_unmap_gfn_range(mmu, gfn_range, flush=flush)
+        return flush
 
     async def age_gfn(self, kvm: "Kvm", gfn_range: GfnRange) -> bool:
         """Clear the accessed bits of a range; return whether there were any.
@@ -137,9 +143,13 @@ class X86:
         Locks: mmu_lock for writing.
         Kernel: kvm_age_gfn(), arch/x86/kvm/mmu/mmu.c (v6.12)
         """
-        return await tdp_mmu_age_gfn_range(
-            mmu_of(kvm), gfn_range.slot, gfn_range.start, gfn_range.end
-        )
+        mmu, young = mmu_of(kvm), False
+        if memslots_have_rmaps(mmu):
+            young = rmap_age_gfn_range(mmu, gfn_range, test_only=False)
+        if mmu.tdp_mmu_enabled:
+            slot, start, end = gfn_range.slot, gfn_range.start, gfn_range.end
+            young |= await tdp_mmu_age_gfn_range(mmu, slot, start, end)
+        return young
 
     async def test_age_gfn(self, kvm: "Kvm", gfn_range: GfnRange) -> bool:
         """Return whether a range has accessed bits.
@@ -147,7 +157,13 @@ class X86:
         Locks: mmu_lock for writing.
         Kernel: kvm_test_age_gfn(), arch/x86/kvm/mmu/mmu.c (v6.12)
         """
-        return tdp_mmu_test_age_gfn(mmu_of(kvm), gfn_range.slot, gfn_range.start, gfn_range.end)
+        mmu, young = mmu_of(kvm), False
+        if memslots_have_rmaps(mmu):
+            young = rmap_age_gfn_range(mmu, gfn_range, test_only=True)
+        if mmu.tdp_mmu_enabled:
+            slot, start, end = gfn_range.slot, gfn_range.start, gfn_range.end
+            young |= tdp_mmu_test_age_gfn(mmu, slot, start, end)
+        return young
 
     async def mmu_enable_log_dirty_pt_masked(
         self, kvm: "Kvm", slot: "MemorySlot", gfn_offset: "Gfn", mask: int

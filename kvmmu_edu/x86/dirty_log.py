@@ -15,6 +15,13 @@ from kvmmu_edu.virt.dirty_bitmap import dirty_log_manual_protect_and_init_set
 from kvmmu_edu.virt.memory_slot import MEM_LOG_DIRTY_PAGES, MEM_READONLY, Change
 from kvmmu_edu.virt.requests import flush_remote_tlbs_memslot
 from kvmmu_edu.x86.mmu_state import mmu_of
+from kvmmu_edu.x86.rmap import memslots_have_rmaps
+from kvmmu_edu.x86.rmap_walk import (
+    rmap_remove_write_access,
+    rmap_write_protect_gfn,
+    rmap_write_protect_pt_masked,
+    rmap_zap_collapsible_sptes,
+)
 from kvmmu_edu.x86.tdp_dirty import (
     tdp_mmu_clear_dirty_pt_masked,
     tdp_mmu_write_protect_gfn,
@@ -58,9 +65,13 @@ async def mmu_slot_try_split_huge_pages(
 ) -> None:
     """Split the huge pages of a slot, so that vCPUs need not do it one fault at a time.
 
+    The shadow MMU does not do so for guests that are not nested.
+
     Locks: slots_lock; takes mmu_lock for reading.
     Kernel: kvm_mmu_slot_try_split_huge_pages(), arch/x86/kvm/mmu/mmu.c (v6.12)
     """
+    if not mmu_of(kvm).tdp_mmu_enabled:
+        return
     async with kvm.mmu_lock.read:
         await tdp_mmu_try_split_huge_pages(
             mmu_of(kvm),
@@ -75,21 +86,31 @@ async def mmu_slot_try_split_huge_pages(
 async def mmu_slot_remove_write_access(kvm: "Kvm", slot: "MemorySlot", start_level: Level) -> None:
     """Take write access from all pages of a slot of at least *start_level*.
 
-    Locks: slots_lock; takes mmu_lock for reading.
+    Locks: slots_lock; takes mmu_lock, for writing where there are reverse maps.
     Kernel: kvm_mmu_slot_remove_write_access(), arch/x86/kvm/mmu/mmu.c (v6.12)
     """
-    async with kvm.mmu_lock.read:
-        await tdp_mmu_wrprot_slot(mmu_of(kvm), slot, start_level)
+    mmu = mmu_of(kvm)
+    if memslots_have_rmaps(mmu):
+        async with kvm.mmu_lock.write:
+            await rmap_remove_write_access(mmu, slot, start_level)
+    if mmu.tdp_mmu_enabled:
+        async with kvm.mmu_lock.read:
+            await tdp_mmu_wrprot_slot(mmu, slot, start_level)
 
 
 async def mmu_zap_collapsible_sptes(kvm: "Kvm", slot: "MemorySlot") -> None:
     """Remove tables of a slot that is no longer logged, where huge pages could be.
 
-    Locks: slots_lock; takes mmu_lock for reading.
+    Locks: slots_lock; takes mmu_lock, for writing where there are reverse maps.
     Kernel: kvm_mmu_zap_collapsible_sptes(), arch/x86/kvm/mmu/mmu.c (v6.12)
     """
-    async with kvm.mmu_lock.read:
-        await tdp_mmu_zap_collapsible_sptes(mmu_of(kvm), slot)
+    mmu = mmu_of(kvm)
+    if memslots_have_rmaps(mmu):
+        async with kvm.mmu_lock.write:
+            await rmap_zap_collapsible_sptes(mmu, slot)
+    if mmu.tdp_mmu_enabled:
+        async with kvm.mmu_lock.read:
+            await tdp_mmu_zap_collapsible_sptes(mmu, slot)
 
 
 async def mmu_enable_log_dirty_pt_masked(
@@ -110,13 +131,33 @@ async def mmu_enable_log_dirty_pt_masked(
     if dirty_log_manual_protect_and_init_set(kvm):
         start = base + (mask & -mask).bit_length() - 1
         end = base + mask.bit_length() - 1
-        if kvm.params.eager_page_split:
+        if kvm.params.eager_page_split and mmu.tdp_mmu_enabled:
             past = end if kvm.choices.is_6_1 else end + 1
             await tdp_mmu_try_split_huge_pages(mmu, slot, start, past, PG_LEVEL_4K, shared=False)
-        await tdp_mmu_write_protect_gfn(mmu, slot, start, PG_LEVEL_2M)
+        await mmu_slot_gfn_write_protect(kvm, slot, start, PG_LEVEL_2M)
         if _rounded_up(start) != _rounded_up(end):
-            await tdp_mmu_write_protect_gfn(mmu, slot, end, PG_LEVEL_2M)
-    await tdp_mmu_clear_dirty_pt_masked(mmu, slot, base, mask)
+            await mmu_slot_gfn_write_protect(kvm, slot, end, PG_LEVEL_2M)
+    if mmu.tdp_mmu_enabled:
+        await tdp_mmu_clear_dirty_pt_masked(mmu, slot, base, mask)
+    if memslots_have_rmaps(mmu):
+        rmap_write_protect_pt_masked(mmu, slot, base, mask)
+
+
+async def mmu_slot_gfn_write_protect(
+    kvm: "Kvm", slot: "MemorySlot", gfn: Gfn, min_level: Level
+) -> bool:
+    """Take write access from the page of at least *min_level* that maps *gfn*, for good.
+
+    :returns: whether a flush is owed
+    Locks: mmu_lock for writing.
+    Kernel: kvm_mmu_slot_gfn_write_protect(), arch/x86/kvm/mmu/mmu.c (v6.12)
+    """
+    mmu, write_protected = mmu_of(kvm), False
+    if memslots_have_rmaps(mmu):
+        write_protected = rmap_write_protect_gfn(mmu, slot, gfn, min_level)
+    if mmu.tdp_mmu_enabled:
+        write_protected |= await tdp_mmu_write_protect_gfn(mmu, slot, gfn, min_level)
+    return write_protected
 
 
 def _rounded_up(gfn: Gfn) -> Gfn:

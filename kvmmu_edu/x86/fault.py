@@ -5,11 +5,12 @@
       fast_page_fault    no lock: give write access back where only the dirty log took it
       faultin_pfn        slot -> hva -> pfn; may sleep, may be overtaken by a notifier
       is_page_fault_stale   overtaken?  Then try again
-      tdp_mmu_map        install
+      tdp_mmu_map        install; direct_map without the TDP MMU
 
 Kernel: arch/x86/kvm/mmu/mmu.c (v6.12)
 """
 
+import errno
 from typing import TYPE_CHECKING
 
 from kvmmu_edu.errors import KvmError
@@ -27,10 +28,12 @@ from kvmmu_edu.virt.mmu_invalidate import (
     mmu_invalidate_retry_gfn,
     mmu_invalidate_retry_gfn_unsafe,
 )
-from kvmmu_edu.x86.mmu_page import role_is_invalid
+from kvmmu_edu.x86.direct_map import direct_map
 from kvmmu_edu.x86.mmu_state import MmuState, mmu_of
 from kvmmu_edu.x86.nx_huge_pages import is_nx_huge_page_enabled
 from kvmmu_edu.x86.page_fault import PFERR_RSVD_MASK, PFN_NOSLOT, PageFault, RetPf
+from kvmmu_edu.x86.shadow_page import is_obsolete_sp
+from kvmmu_edu.x86.shadow_zap import make_mmu_pages_available
 from kvmmu_edu.x86.spte import (
     MMIO_SPTE_GEN_MASK,
     PT_PRESENT_MASK,
@@ -50,14 +53,14 @@ if TYPE_CHECKING:
     from kvmmu_edu.virt.vcpu import KvmVcpu
 
 _GEN_UPDATE_IN_PROGRESS = 1 << 63
-_EFAULT = -14
 _MAX_FAST_RETRIES = 4
 
 
 async def mmu_page_fault(vcpu: "KvmVcpu", gpa: Gpa, error_code: int) -> int:
     """Handle a fault that made the CPU leave the guest; return a RetPf.
 
-    :raises KvmError: EFAULT, the host has no page for the guest
+    :raises KvmError: EFAULT, the host has no page for the guest; ENOSPC, no shadow page may be
+        made
     Kernel: kvm_mmu_page_fault(), arch/x86/kvm/mmu/mmu.c (v6.12)
     """
     if error_code & PFERR_RSVD_MASK:
@@ -66,8 +69,9 @@ async def mmu_page_fault(vcpu: "KvmVcpu", gpa: Gpa, error_code: int) -> int:
             return ret
     try:
         ret, _ = await mmu_do_page_fault(vcpu, gpa, error_code, prefetch=False)
-    except KvmError:
-        vcpu.kvm.trace.emit(PageFaultDone, vcpu.vcpu_id, gpa >> 12, _EFAULT)
+    except KvmError as error:
+        result = -getattr(errno, error.name)
+        vcpu.kvm.trace.emit(PageFaultDone, vcpu.vcpu_id, gpa >> 12, result)
         raise
     vcpu.kvm.trace.emit(PageFaultDone, vcpu.vcpu_id, gpa >> 12, ret)
     return ret
@@ -91,8 +95,9 @@ async def mmu_do_page_fault(
 async def tdp_page_fault(vcpu: "KvmVcpu", fault: PageFault) -> int:
     """Handle a fault of a guest whose physical addresses the CPU translates.
 
-    Locks: takes mmu_lock for reading.
-    Kernel: kvm_tdp_mmu_page_fault(), arch/x86/kvm/mmu/mmu.c (v6.12)
+    Locks: takes mmu_lock for reading; without the TDP MMU, for writing.
+    Kernel: kvm_tdp_page_fault(), arch/x86/kvm/mmu/mmu.c; kvm_tdp_mmu_page_fault(),
+        arch/x86/kvm/mmu/mmu.c; direct_page_fault(), arch/x86/kvm/mmu/mmu.c (v6.12)
     In v6.1: direct_page_fault().
     """
     kvm = vcpu.kvm
@@ -103,11 +108,17 @@ async def tdp_page_fault(vcpu: "KvmVcpu", fault: PageFault) -> int:
     ret = await faultin_pfn(vcpu, fault)
     if ret != RetPf.CONTINUE:
         return ret
-    async with kvm.mmu_lock.read:
-        mmu = mmu_of(kvm)
+    mmu = mmu_of(kvm)
+    if mmu.tdp_mmu_enabled:
+        async with kvm.mmu_lock.read:
+            if is_page_fault_stale(mmu, vcpu, fault):
+                return RetPf.RETRY
+            return await tdp_mmu_map(mmu, vcpu, fault)
+    async with kvm.mmu_lock.write:
+        make_mmu_pages_available(mmu)
         if is_page_fault_stale(mmu, vcpu, fault):
             return RetPf.RETRY
-        return await tdp_mmu_map(mmu, vcpu, fault)
+        return await direct_map(mmu, vcpu, fault)
 
 
 async def faultin_pfn(vcpu: "KvmVcpu", fault: PageFault) -> int:
@@ -169,7 +180,7 @@ def is_page_fault_stale(mmu: MmuState, vcpu: "KvmVcpu", fault: PageFault) -> boo
     Locks: mmu_lock.
     Kernel: is_page_fault_stale(), arch/x86/kvm/mmu/mmu.c (v6.12)
     """
-    if role_is_invalid(mmu.arena.roles[vcpu.arch.root]):
+    if is_obsolete_sp(mmu, vcpu.arch.root):
         return True
     return fault.slot is not None and mmu_invalidate_retry_gfn(vcpu.kvm, fault.mmu_seq, fault.gfn)
 
@@ -229,7 +240,8 @@ async def fast_page_fault(vcpu: "KvmVcpu", fault: PageFault) -> int:
 def _last_spte(mmu: MmuState, root: int, fault: PageFault) -> TdpIter:
     """Return a walk that stands on the lowest entry for the faulting frame.
 
-    Kernel: kvm_tdp_mmu_fast_pf_get_last_sptep(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
+    Kernel: kvm_tdp_mmu_fast_pf_get_last_sptep(), arch/x86/kvm/mmu/tdp_mmu.c;
+        fast_pf_get_last_sptep(), arch/x86/kvm/mmu/mmu.c (v6.12)
     """
     for it in for_each_tdp_pte(mmu, root, fault.gfn):
         last = it

@@ -9,6 +9,7 @@ from kvmmu_edu.sync.cells import Counter
 from kvmmu_edu.sync.locks import Spinlock
 from kvmmu_edu.units import Gfn
 from kvmmu_edu.x86.arena import Arena
+from kvmmu_edu.x86.shadow_state import ShadowPages
 from kvmmu_edu.x86.spte import spte_format
 
 if TYPE_CHECKING:
@@ -50,9 +51,11 @@ class MmuState:
     :ivar arena: all tables
     :ivar fmt: the masks of the SPTE format
     :ivar grain: how many entries a walk may handle at once
+    :ivar tdp_mmu_enabled: whether the TDP MMU maps what the guest uses
     :ivar roots: rows of the TDP roots, oldest first
     :ivar root_count: references to each root
     :ivar tdp_mmu_pages: tables linked, roots not counted
+    :ivar shadow: the pages of the shadow MMU
 
     Ours as an object of its own: in the kernel fields of struct kvm_arch.
     Kernel: struct kvm_arch, arch/x86/include/asm/kvm_host.h (v6.12)
@@ -64,6 +67,7 @@ class MmuState:
         self.kvm = kvm
         self.fmt = spte_format(kvm.choices)
         self.grain = grain
+        self.tdp_mmu_enabled = kvm.params.tdp_mmu
         self.arena = Arena(self.fmt.SHADOW_NONPRESENT_VALUE)
         self.max_gfn: Gfn = (1 << (kvm.choices.maxphyaddr - 12)) - 1
         self.tdp_mmu_pages_lock = Spinlock("tdp_mmu_pages_lock", kvm.sched, kvm.trace)
@@ -86,6 +90,7 @@ class MmuState:
         self.mmu_valid_gen = 0
         self.n_max_mmu_pages = 0
         self.n_used_mmu_pages = 0
+        self.shadow = ShadowPages()
         # its own task; others wake it
         self.nx_recovery = NxRecovery()
         # slots_lock: roots to zap once mmu_lock is held for reading

@@ -132,6 +132,18 @@ class PageFault:
         self.huge_page_disallowed = False
 
 
+def requested_pfn(fault: PageFault) -> int:
+    """Return the frame that the trace shows for a fault: that of the 4K page itself.
+
+    Where there is no slot the kernel shows an error pfn, with bit 63 set.
+
+    Ours as a function.
+    """
+    if fault.pfn == PFN_NOSLOT:
+        return 1 << 63
+    return fault.pfn | (fault.gfn & (PAGES_PER_HPAGE[fault.goal_level] - 1))
+
+
 def mmu_max_mapping_level(
     mmu: "MmuState", slot: "MemorySlot", gfn: "Gfn", max_level: Level = MAX_HUGEPAGE_LEVEL
 ) -> Level:

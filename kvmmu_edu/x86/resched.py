@@ -39,3 +39,18 @@ async def tdp_mmu_iter_cond_resched(
     kvm.rcu.read_lock()
     it.yielded = True
     return True
+
+
+async def cond_resched_rwlock_write(mmu: MmuState) -> bool:
+    """Give way if another task needs mmu_lock or the CPU; return whether that was done.
+
+    Locks: mmu_lock for writing, dropped and taken.
+    Kernel: cond_resched_rwlock_write, include/linux/sched.h (v6.12)
+    """
+    kvm = mmu.kvm
+    if not kvm.sched.need_resched():
+        return False
+    await kvm.mmu_lock.write.__aexit__()
+    await kvm.sched.checkpoint("mmu_lock")
+    await kvm.mmu_lock.write.__aenter__()
+    return True

@@ -18,11 +18,11 @@ from kvmmu_edu.x86.make_spte import make_mmio_spte, make_spte
 from kvmmu_edu.x86.mmu_state import MmuState
 from kvmmu_edu.x86.nx_huge_pages import track_possible_nx_huge_page
 from kvmmu_edu.x86.page_fault import (
-    PFN_NOSLOT,
     PageFault,
     RetPf,
     disallowed_hugepage_adjust,
     mmu_hugepage_adjust,
+    requested_pfn,
 )
 from kvmmu_edu.x86.spte import (
     ACC_ALL,
@@ -55,10 +55,7 @@ async def tdp_mmu_map(mmu: MmuState, vcpu: "KvmVcpu", fault: PageFault) -> int:
     """
     kvm = mmu.kvm
     mmu_hugepage_adjust(mmu, fault)
-    # the kernel shows an error pfn with bit 63 set where there is no slot
-    low_bits = fault.gfn & (PAGES_PER_HPAGE[fault.goal_level] - 1)
-    shown = 1 << 63 if fault.pfn == PFN_NOSLOT else fault.pfn | low_bits
-    kvm.trace.emit(SpteRequested, fault.gfn, shown, fault.goal_level)
+    kvm.trace.emit(SpteRequested, fault.gfn, requested_pfn(fault), fault.goal_level)
     kvm.rcu.read_lock()
     ret = RetPf.RETRY
     for it in for_each_tdp_pte(mmu, vcpu.arch.root, fault.gfn):

@@ -90,7 +90,7 @@ WRONG = {
     "none": "none: no such file or folder; expected a scenario",
     "empty": "empty: no scenario.scn in it; expected a scenario",
     "bad.scn": "bad.scn:1: operation 'raed' is not known; expected one of",
-    "shadow.scn": "shadow.scn: tdp_mmu=N needs the shadow MMU",
+    "shadow.scn": "shadow.scn: npt=N needs shadow paging",
 }
 
 
@@ -98,7 +98,7 @@ WRONG = {
 def test_mistakes_are_one_line_and_leave_nothing(run, tmp_path, path, why):
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.scn").write_text("raed 0x1000\n")
-    (tmp_path / "shadow.scn").write_text("#! module kvm tdp_mmu=N\nstats\n")
+    (tmp_path / "shadow.scn").write_text("#! module kvm_amd npt=0\nstats\n")
     result = run(path)
     assert result.exit_code == 2
     assert why in result.stderr

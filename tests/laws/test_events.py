@@ -27,7 +27,8 @@ def test_every_event_has_the_values_of_its_kind():
             if name not in KINDS or any(isinstance(value, ast.Starred) for value in values):
                 continue
             fields = KINDS[name]._fields
-            if len(values) != len(fields) or node.keywords:
+            needed = len(fields) - len(KINDS[name]._field_defaults)
+            if not needed <= len(values) <= len(fields) or node.keywords:
                 findings.append(f"{module.at(node)} {name} has {', '.join(fields)}")
     report(findings)
 

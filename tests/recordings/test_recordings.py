@@ -12,17 +12,10 @@ from tests.recordings.stored import label, stored
 
 #: what these scenarios need is not modelled, and they say so
 NOT_MODELLED = {
-    "c07_nx_shadow": "shadow MMU",
-    "i01_shadow_4k": "shadow MMU",
-    "i03_shadow_pte_writes": "shadow MMU",
-    "i04_tdpmmuN_dirty": "shadow MMU",
-    "i05_tdpmmuN_dirty_noeager": "shadow MMU",
-    "i07_mmu_pages_limit": "shadow MMU",
-    "i08_nested_lazy_rmaps": "shadow MMU",
-    "i10_nested_dirty_split": "shadow MMU",
-    "r33_random_tdpmmuN": "shadow MMU",
-    "r35_random_tdpmmuN": "shadow MMU",
-    "r37_random_tdpmmuN": "shadow MMU",
+    "i01_shadow_4k": "shadow paging",
+    "i03_shadow_pte_writes": "shadow paging",
+    "i08_nested_lazy_rmaps": "nested guests",
+    "i10_nested_dirty_split": "nested guests",
 }
 #: checking 2000 slots takes long: in the longest scenarios it is done after every so many
 MOST_CHECKS = 300

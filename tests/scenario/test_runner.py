@@ -99,12 +99,12 @@ def test_the_machine_is_left_as_it_was():
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("stats\nl2read 0x1000", "x:2: l2read needs the shadow MMU, which this version does not"),
-        ("l2write 0x1000", "x:1: l2write needs the shadow MMU"),
+        ("stats\nl2read 0x1000", "x:2: l2read needs nested guests, which this version does not"),
+        ("l2write 0x1000", "x:1: l2write needs nested guests"),
         ("dirtyring 5000\nstats", "x:2: EINVAL: a ring of 5000 bytes: expected a power of two"),
         ("ring 0", "x:1: this vCPU has no dirty ring"),
         ("ring 1", "x:1: there is no vCPU 1"),
-        ("#! module kvm tdp_mmu=N", "x: tdp_mmu=N needs the shadow MMU"),
+        ("#! module kvm_amd npt=0", "x: npt=N needs shadow paging"),
         ("v1 read 0x1000", "x:1: there is no vCPU 1"),
         ("stats\nmode flat32", "x:2: this header comes too late"),
         ("mem A anon4k 1M\nmem A anon4k 1M", "x:2: "),

@@ -48,6 +48,14 @@ from kvmmu_edu.trace.events.operations import (
     RcuCallbackQueued,
     SynchronizeSrcu,
 )
+from kvmmu_edu.trace.events.shadow import (
+    RmapAdded,
+    RmapRemoved,
+    RmapsAllocated,
+    RmapsFreed,
+    ShadowPageLookup,
+    ShadowPagesRecycled,
+)
 from kvmmu_edu.trace.events.tables import (
     FrozenSpteHandled,
     GetMmuPage,
@@ -112,9 +120,15 @@ __all__ = [
     "PrepareZapPage",
     "RcuCallbackQueued",
     "ReplaceMemslot",
+    "RmapAdded",
+    "RmapRemoved",
+    "RmapsAllocated",
+    "RmapsFreed",
     "RootInvalidated",
     "SetMemslot",
     "SetSpte",
+    "ShadowPageLookup",
+    "ShadowPagesRecycled",
     "SlotCreated",
     "SlotFreed",
     "SplitHugePage",

@@ -5,13 +5,14 @@ from typing import Any, Final
 
 from kvmmu_edu.choices import Choices
 from kvmmu_edu.x86.spte import spte_format
-from kvmmu_widgets.narrate import page_tables, slots, sptes, vcpus
+from kvmmu_widgets.narrate import page_tables, shadow, slots, sptes, vcpus
 from kvmmu_widgets.narrate.context import Context, Line
 
 #: who tells which kind of event
 TELLERS: Final[dict[type[Any], Callable[[Any, Context], Line]]] = {
     **slots.TELLERS,
     **page_tables.TELLERS,
+    **shadow.TELLERS,
     **sptes.TELLERS,
     **vcpus.TELLERS,
 }

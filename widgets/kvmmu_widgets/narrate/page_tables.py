@@ -41,6 +41,9 @@ def _tables(tables: ev.Tables, context: Context) -> tuple[str, bool]:
 
 def _prepare_zap_page(event: ev.PrepareZapPage, context: Context) -> Line:
     who, many = _tables(event.table, context)
+    if event.shadow:
+        when = "no vCPU uses it as its root" if event.root_count else "TLBs have been flushed"
+        return Line(f"{who} is emptied and unlinked; it is freed when {when}.", "zapped")
     were, their = ("were", "their entries are") if many else ("was", "its entries are")
     return Line(
         f"{who} {were} unlinked and will be freed; {their} frozen now, because others may still "
