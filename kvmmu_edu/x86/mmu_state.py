@@ -50,7 +50,7 @@ class MmuState:
     :ivar arena: all tables
     :ivar fmt: the masks of the SPTE format
     :ivar grain: how many entries a walk may handle at once
-    :ivar roots: rows of the TDP roots, oldest first
+    :ivar roots: rows of the TDP roots, newest first
     :ivar root_count: references to each root
     :ivar tdp_mmu_pages: tables linked, roots not counted
 
