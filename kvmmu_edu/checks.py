@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvmmu_edu.errors import InvariantError, ensure
-from kvmmu_edu.units import LEVEL_NAMES, PG_LEVEL_4K
+from kvmmu_edu.units import LEVEL_NAMES, PG_LEVEL_4K, Level
 from kvmmu_edu.virt import memslots, mmu_notifier
 from kvmmu_edu.x86.arena import tables_of
 from kvmmu_edu.x86.mmu_page import role_is_invalid, role_level
@@ -18,6 +18,7 @@ from kvmmu_edu.x86.spte import is_shadow_present_leaf, is_shadow_present_table, 
 
 if TYPE_CHECKING:
     from kvmmu_edu.virt.kvm import Kvm
+    from kvmmu_edu.virt.vcpu import KvmVcpu
 
 _PAGES = {1: "pages_4k", 2: "pages_2m", 3: "pages_1g"}
 
@@ -137,7 +138,7 @@ def check_roots(mmu: MmuState) -> None:
 
 
 def check_tlbs(kvm: "Kvm") -> None:
-    """Check that what TLBs hold is in the tables, unless a flush is on its way."""
+    """Check that what CPUs remember is in the tables, unless a flush is on its way."""
     for vcpu in kvm.vcpus:
         if vcpu.requests or not vcpu.arch.root:
             continue
@@ -153,6 +154,31 @@ def check_tlbs(kvm: "Kvm") -> None:
                     f"the TLB of vCPU {vcpu.vcpu_id} maps page {pages[i]:#x} of level {level} to"
                     f" {sptes[i]:#x}, the tables to {now[i]:#x}"
                 )
+        for level, ways in enumerate((tlb.tables, tlb.directories), PG_LEVEL_4K):
+            _check_remembered_tables(mmu_of(kvm), vcpu, ways, level)
+
+
+def _check_remembered_tables(
+    mmu: MmuState, vcpu: "KvmVcpu", known: dict[int, int], level: Level
+) -> None:
+    """Check that the tables of *level* that a CPU would walk through are on the way from its root.
+
+    So none of them is free, or in use for other frames.
+    """
+    places = np.array(list(known), np.int64)
+    rows = np.array(list(known.values()), np.int64)
+    now = np.full(len(places), vcpu.arch.root, np.int64)
+    for above in range(role_level(mmu.arena.roles[vcpu.arch.root]), level, -1):
+        sptes = mmu.arena.spt[now, (places >> (9 * (above - level - 1))) & 511]
+        now = np.where(is_shadow_present_table(sptes, above), tables_of(sptes), 0)
+    stale = now != rows
+    if stale.any():
+        i = int(stale.argmax())
+        state = "" if mmu.arena.allocated[rows[i]] else ", which is free,"
+        raise InvariantError(
+            f"vCPU {vcpu.vcpu_id} remembers table {rows[i]}{state} for gfn"
+            f" {places[i] << (9 * level):#x}, the tables lead to {now[i]}"
+        )
 
 
 def _leaves(mmu: MmuState, root: int, gfns: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -194,7 +220,12 @@ def snapshot(kvm: "Kvm") -> dict[str, Any]:
         "tdp_mmu_pages": mmu.tdp_mmu_pages.read_once(),
         "roots": {root: mmu.root_count[root] for root in mmu.roots},
         "vcpus": [
-            {"root": v.arch.root, "requests": sorted(v.requests), "tlb": v.arch.cpu.tlb.snapshot()}
+            {
+                "root": v.arch.root,
+                "requests": sorted(v.requests),
+                "tlb": v.arch.cpu.tlb.snapshot(),
+                "ways": v.arch.cpu.tlb.tables_snapshot(),
+            }
             for v in kvm.vcpus
         ],
     }

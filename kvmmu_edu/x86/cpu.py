@@ -9,7 +9,7 @@ Ours: hardware, described in the processors' manuals.
 
 from typing import TYPE_CHECKING, Final
 
-from kvmmu_edu.errors import UsageError
+from kvmmu_edu.errors import KernelBug, UsageError
 from kvmmu_edu.trace.events import Cause, GuestAccess
 from kvmmu_edu.units import PAGES_PER_HPAGE, SPTE_LEVEL_BITS, Gpa, Level, Pfn
 from kvmmu_edu.x86.arena import TABLE_PFN_BASE
@@ -48,6 +48,9 @@ _TOP_SHIFT: Final = 27
 _EPT_RWX: Final = 7
 #: the bits of a frame number, after the shift
 _FRAME_BITS: Final = 0xFF_FFFF_FFFF
+
+#: what a walk through a stale entry of the paging-structure cache proves
+_FLUSH_IS_MISSING: Final = "a flush is missing, or comes too late"
 
 _READ: Final = PFERR_GUEST_FINAL_MASK | PFERR_USER_MASK
 _WRITE: Final = _READ | PFERR_WRITE_MASK
@@ -157,13 +160,33 @@ class Cpu:
             clean = wanted & PFERR_WRITE_MASK and not spte & self.mmu.fmt.shadow_dirty_mask
             if not clean and self._allows(spte, wanted):
                 return _frame(spte, level, gfn)
-        return self._walk(gpa, wanted, loads_first=loads_first)
+        try:
+            return self._walk(gpa, wanted, loads_first=loads_first)
+        except IndexError as error:
+            msg = f"{self._walks_to(gfn)} memory that holds no page table: {_FLUSH_IS_MISSING}"
+            raise KernelBug(msg) from error
 
-    def _walk(self, gpa: Gpa, wanted: int, *, loads_first: bool) -> Pfn:
-        """Walk the nested tables from the root; set accessed and dirty bits in the leaf."""
-        words, present = self.mmu.arena.words, self._present
-        gfn, table = gpa >> 12, self.vcpu.arch.root
-        shift = _TOP_SHIFT
+    def _walks_to(self, gfn: int) -> str:
+        return f"vCPU {self.vcpu.vcpu_id} walks to gfn {gfn:#x} through"
+
+    def _walk(self, gpa: Gpa, wanted: int, *, loads_first: bool) -> Pfn:  # noqa: C901 - hot
+        """Walk the nested tables to the leaf; set accessed and dirty bits there.
+
+        The walk begins at the root, or at the lowest table that the CPU remembers.
+        """
+        words, present, tlb = self.mmu.arena.words, self._present, self.tlb
+        gfn, table, shift = gpa >> 12, self.vcpu.arch.root, _TOP_SHIFT
+        known = tlb.tables.get(gfn >> SPTE_LEVEL_BITS)
+        if known:
+            table, shift = known, 0
+        else:
+            known = tlb.directories.get(gfn >> 2 * SPTE_LEVEL_BITS)
+            if known:
+                table, shift = known, SPTE_LEVEL_BITS
+        if known and not self.mmu.arena.live[known]:
+            msg = f"{self._walks_to(gfn)} page table {known}, which was freed: {_FLUSH_IS_MISSING}"
+            raise KernelBug(msg)
+        above = 0
         while True:
             index = (gfn >> shift) & 511
             spte = words[table << SPTE_LEVEL_BITS | index]
@@ -173,7 +196,7 @@ class Cpu:
                 return self._fault(gpa, wanted, spte)
             if not shift or spte & PT_PAGE_SIZE_MASK:
                 break
-            table = (spte >> 12 & _FRAME_BITS) - TABLE_PFN_BASE
+            above, table = table, (spte >> 12 & _FRAME_BITS) - TABLE_PFN_BASE
             shift -= SPTE_LEVEL_BITS
         if spte & self._mmio_mask == self._mmio_value:
             return self._fault(gpa, wanted & ~PFERR_WRITE_MASK if loads_first else wanted, spte)
@@ -183,7 +206,9 @@ class Cpu:
         used = spte | (self._used_by_write if wanted & PFERR_WRITE_MASK else self._used_by_read)
         if used != spte:
             self._set_used(table, index, level, gfn, spte, used)
-        self.tlb.insert(gfn, level, used)
+        tlb.insert(gfn, level, used)
+        if above and not tlb.empty_at_entry:
+            tlb.remember_tables(gfn, level, table, above)
         return _frame(used, level, gfn)
 
     def _set_used(self, table: int, index: int, level: Level, gfn: int, old: int, new: int) -> None:
@@ -201,6 +226,7 @@ class Cpu:
     def _fault(self, gpa: Gpa, error_code: int, spte: int) -> Pfn:
         if spte & self._mmio_mask == self._mmio_value:
             error_code |= PFERR_RSVD_MASK
+        self.tlb.forget_tables(gpa >> 12)
         self.fault_gpa, self.fault_error_code = gpa, error_code
         return -1
 
