@@ -105,6 +105,13 @@ class Runner:
 
         :raises UsageError: naming the line of what cannot be run
         """
+        try:
+            yield from self._results()
+        finally:
+            # the process ends here, and with it what its vCPUs still do
+            self.driver.sched.abandon_all()
+
+    def _results(self) -> Iterator[Result]:
         self.driver.map_payload(self._payload())
         n = 0
         for statement in self.scenario.statements:
