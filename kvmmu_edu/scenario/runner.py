@@ -1,6 +1,6 @@
 """Running a scenario: each of its operations in turn, with its results and statistics.
 
-The rooms beside this one carry operations out; each is named after what it operates on.
+The modules beside this one carry operations out; each is named after what it operates on.
 
 Ours.
 """
