@@ -40,6 +40,7 @@ class Explorer:
         """Make the controls and run once."""
         self.run = run
         self.options = dict(options)
+        self._step = self.options.pop("step", 0)
         self.controls = {name: _widget(name, control) for name, control in controls.items()}
         for name, widget in self.controls.items():
             _begin_with_default(run, name, widget)
@@ -88,7 +89,7 @@ class Explorer:
             return
         self.help = self._line.value = ""
         if self.stepper is None:
-            self.stepper = Stepper(message)
+            self.stepper = Stepper(message, step=self._step)
             self.box.children = (*self.box.children, self.stepper)
             return
         place = same_place(self.stepper.message, self.stepper.step, message)
@@ -126,7 +127,8 @@ def explore(
 
     :param run: takes the controls' values by name and returns a VM made with
         ``trace="steps"``, records, or a message
-    :param show: how to show it: what :class:`~kvmmu_widgets.stepper.Stepper` takes
+    :param show: how to show it: what :class:`~kvmmu_widgets.stepper.Stepper` takes; ``step``
+        is where it begins
     :param controls: for each parameter a list of choices, a dict from labels to values, a
         ``range`` of numbers, or a first value: a bool, a number, a text; a range begins with
         the default of *run* if that lies in it
