@@ -105,8 +105,30 @@ def check_tables(mmu: MmuState) -> None:
         waiting == 0 or bool(mmu.kvm.rcu.callbacks),
         f"{waiting} tables are allocated but neither linked nor waiting for RCU",
     )
-    listed = set(mmu.possible_nx_huge_pages)
-    ensure(listed <= set(reached), "possible_nx_huge_pages lists a table that is not linked")
+    check_lists(mmu, set(reached) - set(mmu.roots))
+
+
+def check_lists(mmu: MmuState, linked: set[int]) -> None:
+    """Check the lists of tables against those that are *linked* below roots."""
+    possible = mmu.possible_nx_huge_pages
+    ensure(possible.keys() <= linked, "possible_nx_huge_pages lists a table that is not linked")
+    splits = mmu.kvm.trace.counters.vm["nx_lpage_splits"]
+    ensure(
+        splits == len(possible),
+        f"nx_lpage_splits is {splits}, but {len(possible)} tables are on possible_nx_huge_pages",
+    )
+    flagged = mmu.arena.nx_huge_page_disallowed
+    unflagged = [sp for sp in possible if not flagged[sp]]
+    ensure(
+        not unflagged,
+        f"tables {unflagged[:4]} are on possible_nx_huge_pages, but not nx_huge_page_disallowed",
+    )
+    listed = mmu.listed_tdp_mmu_pages.keys()
+    expected = linked if mmu.kvm.choices.lists_tdp_mmu_pages else set()
+    ensure(
+        listed == expected,
+        f"{len(listed)} tables are listed, but {len(expected)} are linked and to be listed",
+    )
 
 
 def check_page_statistics(mmu: MmuState) -> None:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from kvmmu_edu import checks
 from kvmmu_edu.choices import Choices, ModuleParams
-from kvmmu_edu.errors import KvmError, UsageError
+from kvmmu_edu.errors import InvariantError, KvmError, UsageError
 from kvmmu_edu.host.mm import Mm, ThpMode
 from kvmmu_edu.host_process import HostProcess
 from kvmmu_edu.sync.task import Coro, Scheduler
@@ -299,7 +299,10 @@ class Vm:
         mmu = mmu_of(self.kvm)
         pages = mmu.tdp_mmu_pages.read_once()
         if pages or mmu.roots or mmu.arena.used:
-            raise AssertionError(f"{pages} page tables and {len(mmu.roots)} roots were leaked")
+            listed = list(mmu.listed_tdp_mmu_pages)
+            which = f": tables {listed[:8]}" if listed else ""
+            msg = f"{pages} page tables and {len(mmu.roots)} roots were leaked{which}"
+            raise InvariantError(msg)
 
     async def _destroy(self) -> None:
         mmu = mmu_of(self.kvm)

@@ -77,6 +77,8 @@ class MmuState:
         self.roots: list[int] = []
         # tdp_mmu_pages_lock; ordered as the kernel's list: a dict keeps the order of insertion
         self.possible_nx_huge_pages: dict[int, None] = {}
+        # tdp_mmu_pages_lock, or mmu_lock for writing; empty where tables are only counted
+        self.listed_tdp_mmu_pages: dict[int, None] = {}
 
         # atomic
         self.root_count: dict[int, int] = {}
