@@ -24,15 +24,13 @@ NOT_MODELLED = {
     "r35_random_tdpmmuN": "shadow MMU",
     "r37_random_tdpmmuN": "shadow MMU",
 }
-#: checking 2000 slots takes long: in the longest scenarios it is done after every so many
-MOST_CHECKS = 300
 
 
 def run(folder):
     scenario = read_scenario(folder / "scenario.scn")
     machine = machine_of(scenario.directives, folder / "meta.txt")
-    every = 1 + len(scenario.operations) // MOST_CHECKS
-    return run_scenario(scenario, machine, check_every=every)
+    # every invariant is checked after each operation
+    return run_scenario(scenario, machine)
 
 
 def modelled():
