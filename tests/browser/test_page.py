@@ -471,6 +471,7 @@ def test_counters_that_moved_and_all_of_them(mount):
     assert page.locator(".kw-counters").is_hidden()
     page.get_by_text("All 3 counters").click()
     rows = page.locator(".kw-counters tr")
+    rows.last.wait_for()
     assert [row.replace("\t", " ") for row in rows.all_inner_texts()] == [
         "pages_4k 515", "pages_2m 1", "tdp_mmu_pages 6",
     ]  # fmt: skip
@@ -533,6 +534,7 @@ def test_markup_is_text_everywhere(mount):
         goto(page, step)
     page.locator(".kw-more").first.dispatch_event("click")
     page.locator("summary").click()
+    page.locator(".kw-counters tr").last.wait_for()
     assert page.locator(".kw-stepper img").count() == 0
     assert page.evaluate("() => window.hacked") is None
     for name in (".kw-title", ".kw-sentence", ".kw-card text", ".kw-cell text", ".kw-op",
@@ -580,7 +582,7 @@ def test_the_model_of_a_notebook(mount):
     page.evaluate(
         """([message]) => {
       const acts = new Map();
-      const values = { message, step: 3 };
+      const values = { message: JSON.stringify(message), step: 3 };
       window.saves = 0;
       window.model = {
         get: (name) => values[name],

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from kvmmu_edu import Choices, UsageError, Vm
@@ -107,6 +109,12 @@ def test_what_a_notebook_stores_of_it_is_its_message_and_the_painter():
     own = {name for name in state if not name.startswith("_")}
     assert {"message", "step"} <= own
     assert own - {"message", "step"} <= {"layout", "tabbable", "tooltip"}
+
+
+def test_the_message_is_stored_as_one_line():
+    stored = Stepper(split_message()).get_state()["message"]
+    assert "\n" not in stored
+    assert json.loads(stored) == split_message()
 
 
 def test_steps_are_counted_in_words():

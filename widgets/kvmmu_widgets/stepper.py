@@ -4,6 +4,7 @@ All steps travel to the browser once, so stepping asks the kernel for nothing: i
 in a saved notebook and in an exported page.  Ours.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,6 +21,12 @@ from kvmmu_widgets.message import build_message
 from kvmmu_widgets.page import stepper_page
 from kvmmu_widgets.svg import svg
 from kvmmu_widgets.table import table
+
+
+def _compact(message: Mapping[str, Any], _widget: object) -> str:
+    """Return *message* as one line: stored notebooks would spread a dict over thousands."""
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+
 
 #: what can be stepped through: a VM that kept its steps, such records, or a message
 Run: TypeAlias = Vm | Sequence[Record] | Mapping[str, Any]
@@ -44,7 +51,7 @@ class Stepper(anywidget.AnyWidget):
 
     _esm = script()
     _css = style("stepper")
-    message = traitlets.Dict().tag(sync=True)
+    message = traitlets.Dict().tag(sync=True, to_json=_compact)
     step = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, run: Run, *, step: int = 0, **options: Any) -> None:

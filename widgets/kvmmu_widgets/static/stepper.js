@@ -272,6 +272,12 @@ export function mount(el, message, options = {}) {
   return new Stepper(el, message, options);
 }
 
+/** The message travels as one line of JSON. @param {Model} model @returns {Message} */
+function messageOf(model) {
+  const message = model.get("message");
+  return typeof message === "string" ? JSON.parse(message) : message;
+}
+
 /** For anywidget. @param {{ model: Model, el: HTMLElement }} context */
 function render({ model, el }) {
   /** @type {ReturnType<typeof mount> | undefined} */
@@ -286,7 +292,7 @@ function render({ model, el }) {
   };
   const paint = () => {
     shown?.destroy();
-    shown = mount(el, model.get("message"), { step: model.get("step"), onStep });
+    shown = mount(el, messageOf(model), { step: model.get("step"), onStep });
   };
   const follow = () => shown?.goto(model.get("step"), true);
   model.on("change:message", paint);
