@@ -27,6 +27,7 @@ class Choices:
         once; ``"per_table"``: each removal for itself, as before Linux 5.18
     :param tdp_mmu_pages: how page tables are kept track of: ``"counter"``: they are counted;
         ``"list"``: they are listed, under a spinlock; None: as the kernel does (6.1 lists them)
+    :ivar is_6_1: whether code of Linux 6.1 is to be followed where the two differ
     """
 
     kernel: KernelVersion = "6.12"
@@ -34,6 +35,7 @@ class Choices:
     maxphyaddr: int = 40
     flush_on_zap: FlushOnZap = "batched"
     tdp_mmu_pages: TdpMmuPages | None = None
+    is_6_1: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse values that no code reads."""
@@ -43,11 +45,7 @@ class Choices:
         _expect("tdp_mmu_pages", self.tdp_mmu_pages, ("counter", "list", None))
         if not 36 <= self.maxphyaddr <= 52:
             raise UsageError(f"maxphyaddr is {self.maxphyaddr}; expected 36 to 52 bits")
-
-    @property
-    def is_6_1(self) -> bool:
-        """Whether code of Linux 6.1 is to be followed where the two differ."""
-        return self.kernel == "6.1"
+        object.__setattr__(self, "is_6_1", self.kernel == "6.1")
 
     @property
     def lists_tdp_mmu_pages(self) -> bool:

@@ -92,8 +92,10 @@ def _spte_changed(c: Counters, *event: Any) -> None:
 
 
 def _lock_acquired(c: Counters, lock: str, mode: str) -> None:
-    key = (lock, mode)
-    c.locks[key] = c.locks.get(key, 0) + 1
+    try:
+        c.locks[lock, mode] += 1
+    except KeyError:
+        c.locks[lock, mode] = 1
 
 
 def _frozen_spte_handled(c: Counters, *event: Any) -> None:

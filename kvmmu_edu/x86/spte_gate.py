@@ -50,12 +50,13 @@ def count(flags: Any) -> int:
 
     Ours.
     """
-    return int(np.count_nonzero(flags)) if isinstance(flags, np.ndarray) else int(flags)
+    if flags is False:
+        return 0
+    return 1 if flags is True else int(np.count_nonzero(flags))
 
 
-def _store(mmu: MmuState, table: Tables, index: int | slice, new: Sptes) -> None:
-    if isinstance(table, int) and isinstance(index, int):
-        assert isinstance(new, int)
+def _store(mmu: MmuState, table: Any, index: Any, new: Any) -> None:
+    if isinstance(index, int):
         mmu.arena.words[table * SPTE_ENT_PER_PAGE + index] = new
     else:
         mmu.arena.spt[table, index] = new
@@ -72,19 +73,9 @@ def change_quietly(
     Ours as a name: the kernel stores in several places.
     Kernel: __kvm_tdp_mmu_write_spte(), arch/x86/kvm/mmu/tdp_iter.h (v6.12)
     """
-    _store(mmu, span.table, span.index, new)
-    mmu.kvm.trace.emit(
-        SpteChanged,
-        span.as_id,
-        span.level,
-        span.gfn,
-        span.table,
-        span.index,
-        old,
-        new,
-        cause,
-        0,
-    )
+    as_id, level, gfn, table, index = span.as_id, span.level, span.gfn, span.table, span.index
+    _store(mmu, table, index, new)
+    mmu.kvm.trace.emit(SpteChanged, as_id, level, gfn, table, index, old, new, cause, 0)
 
 
 async def tdp_mmu_set_spte_atomic(mmu: MmuState, it: TdpIter, new: Sptes, cause: Cause) -> bool:
@@ -201,8 +192,8 @@ async def handle_changed_spte(
     if was_leaf is not False and is_leaf is not False:
         _check_same_pfn(span, old, new, was_leaf & is_leaf)
     leaves = count(is_leaf) - count(was_leaf)
-    where = (span.as_id, level, span.gfn, span.table, span.index)
-    mmu.kvm.trace.emit(SpteChanged, *where, old, new, cause, leaves)
+    as_id, gfn, table, index = span.as_id, span.gfn, span.table, span.index
+    mmu.kvm.trace.emit(SpteChanged, as_id, level, gfn, table, index, old, new, cause, leaves)
     if level > 1:
         gone = is_shadow_present_table(old, level)
         if gone is not False:

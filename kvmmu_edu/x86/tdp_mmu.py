@@ -61,10 +61,12 @@ async def tdp_mmu_map(mmu: MmuState, vcpu: "KvmVcpu", fault: PageFault) -> int:
     kvm.trace.emit(SpteRequested, fault.gfn, shown, fault.goal_level)
     kvm.rcu.read_lock()
     ret = RetPf.RETRY
-    for it in for_each_tdp_pte(mmu, vcpu.arch.root, fault.gfn):
-        if fault.nx_huge_page_workaround_enabled:
+    frozen, nx = mmu.fmt.FROZEN_SPTE, fault.nx_huge_page_workaround_enabled
+    # above the goal, entries that lead on need no look
+    for it in for_each_tdp_pte(mmu, vcpu.arch.root, fault.gfn, fault.goal_level):
+        if nx:
             disallowed_hugepage_adjust(mmu, fault, it.old_spte, it.level)
-        if it.old_spte == mmu.fmt.FROZEN_SPTE:
+        if it.old_spte == frozen:
             break
         if it.level == fault.goal_level:
             ret = await tdp_mmu_map_handle_target_level(mmu, vcpu, fault, it)
