@@ -55,6 +55,9 @@ _FLUSH_IS_MISSING: Final = "a flush is missing, or comes too late"
 _READ: Final = PFERR_GUEST_FINAL_MASK | PFERR_USER_MASK
 _WRITE: Final = _READ | PFERR_WRITE_MASK
 _FETCH: Final = _READ | PFERR_FETCH_MASK
+#: ours: of an access that loads before it stores
+_LOADS_FIRST: Final = 1 << 62
+_WANTED: Final = {"read": _READ, "write": _WRITE, "rmw": _WRITE | _LOADS_FIRST}
 _TABLE: Final = PFERR_GUEST_PAGE_MASK | PFERR_USER_MASK | PFERR_WRITE_MASK
 
 
@@ -103,29 +106,19 @@ class Cpu:
 
     def access(self, access: Access) -> bool:
         """Do one data access; return false if it faults."""
-        gpa = self.to_gpa(access.gva)
-        if gpa < 0 or not self._do(access, gpa):
+        kind, gva, size, value = access
+        gpa = self.to_gpa(gva)
+        pfn = self._translate(gpa, _WANTED[kind]) if gpa >= 0 else -1
+        if pfn < 0:
             return False
-        trace = self.mmu.kvm.trace
-        if trace.keeps_events:
-            trace.emit(GuestAccess, self.vcpu.vcpu_id, access.kind, gpa)
+        kvm = self.mmu.kvm
+        if kind == "rmw":
+            value = kvm.mm.load(pfn, gpa & 0xFFF, size) + (value or 1) & (1 << 8 * size) - 1
+        if kind != "read":
+            kvm.mm.store(pfn, gpa & 0xFFF, value, size)
+        if kvm.trace.keeps_events:
+            kvm.trace.emit(GuestAccess, self.vcpu.vcpu_id, kind, gpa)
         return True
-
-    def _do(self, access: Access, gpa: Gpa) -> bool:
-        mm = self.mmu.kvm.mm
-        offset = gpa & 0xFFF
-        if access.kind == "read":
-            return self._translate(gpa, _READ) >= 0
-        if access.kind == "write":
-            pfn = self._translate(gpa, _WRITE)
-            if pfn >= 0:
-                mm.store(pfn, offset, access.value, access.size)
-            return pfn >= 0
-        pfn = self._translate(gpa, _WRITE, loads_first=True)
-        if pfn >= 0:
-            value = mm.load(pfn, offset, access.size) + (access.value or 1)
-            mm.store(pfn, offset, value & ((1 << 8 * access.size) - 1), access.size)
-        return pfn >= 0
 
     def to_gpa(self, gva: int) -> Gpa:
         """Translate a guest virtual address through the guest's tables; -1 on a fault.
@@ -151,7 +144,7 @@ class Cpu:
                 return (table & ~low) | (gva & low)
         raise AssertionError
 
-    def _translate(self, gpa: Gpa, wanted: int, *, loads_first: bool = False) -> Pfn:
+    def _translate(self, gpa: Gpa, wanted: int) -> Pfn:
         """Return the host frame behind *gpa*, or -1 and leave why in the fault fields."""
         gfn = gpa >> 12
         known = self.tlb.lookup(gfn)
@@ -161,7 +154,7 @@ class Cpu:
             if not clean and self._allows(spte, wanted):
                 return _frame(spte, level, gfn)
         try:
-            return self._walk(gpa, wanted, loads_first=loads_first)
+            return self._walk(gpa, wanted)
         except IndexError as error:
             msg = f"{self._walks_to(gfn)} memory that holds no page table: {_FLUSH_IS_MISSING}"
             raise KernelBug(msg) from error
@@ -169,7 +162,7 @@ class Cpu:
     def _walks_to(self, gfn: int) -> str:
         return f"vCPU {self.vcpu.vcpu_id} walks to gfn {gfn:#x} through"
 
-    def _walk(self, gpa: Gpa, wanted: int, *, loads_first: bool) -> Pfn:  # noqa: C901 - hot
+    def _walk(self, gpa: Gpa, wanted: int) -> Pfn:  # noqa: C901 - hot
         """Walk the nested tables to the leaf; set accessed and dirty bits there.
 
         The walk begins at the root, or at the lowest table that the CPU remembers.
@@ -191,17 +184,15 @@ class Cpu:
             index = (gfn >> shift) & 511
             spte = words[table << SPTE_LEVEL_BITS | index]
             if not spte & present:
-                if loads_first:
-                    wanted &= ~PFERR_WRITE_MASK
-                return self._fault(gpa, wanted, spte)
+                return self._fault(gpa, wanted, 0)
             if not shift or spte & PT_PAGE_SIZE_MASK:
                 break
             above, table = table, (spte >> 12 & _FRAME_BITS) - TABLE_PFN_BASE
             shift -= SPTE_LEVEL_BITS
         if spte & self._mmio_mask == self._mmio_value:
-            return self._fault(gpa, wanted & ~PFERR_WRITE_MASK if loads_first else wanted, spte)
+            return self._fault(gpa, wanted, PFERR_RSVD_MASK)
         if not self._allows(spte, wanted):
-            return self._fault(gpa, wanted | PFERR_PRESENT_MASK, spte)
+            return self._fault(gpa, wanted, PFERR_PRESENT_MASK)
         level = shift // SPTE_LEVEL_BITS + 1
         used = spte | (self._used_by_write if wanted & PFERR_WRITE_MASK else self._used_by_read)
         if used != spte:
@@ -223,11 +214,13 @@ class Cpu:
             return bool(is_executable_pte(spte, self.mmu.fmt))
         return bool(spte & PT_PRESENT_MASK)
 
-    def _fault(self, gpa: Gpa, error_code: int, spte: int) -> Pfn:
-        if spte & self._mmio_mask == self._mmio_value:
-            error_code |= PFERR_RSVD_MASK
+    def _fault(self, gpa: Gpa, wanted: int, why: int) -> Pfn:
+        """Note that an access failed, because of what the bits of *why* say; return -1."""
+        if wanted & _LOADS_FIRST:
+            # where there is no page, it is the load that fails
+            wanted &= ~_LOADS_FIRST if why == PFERR_PRESENT_MASK else _READ
         self.tlb.forget_tables(gpa >> 12)
-        self.fault_gpa, self.fault_error_code = gpa, error_code
+        self.fault_gpa, self.fault_error_code = gpa, wanted | why
         return -1
 
 

@@ -47,11 +47,15 @@ class Tlb:
         spte = self.small.get(gfn)
         if spte is not None:
             return spte, PG_LEVEL_4K
-        spte = self.large.get(gfn >> _LARGE_SHIFT)
-        if spte is not None:
-            return spte, PG_LEVEL_2M
-        spte = self.giant.get(gfn >> _GIANT_SHIFT)
-        return None if spte is None else (spte, PG_LEVEL_1G)
+        if self.large:
+            spte = self.large.get(gfn >> _LARGE_SHIFT)
+            if spte is not None:
+                return spte, PG_LEVEL_2M
+        if self.giant:
+            spte = self.giant.get(gfn >> _GIANT_SHIFT)
+            if spte is not None:
+                return spte, PG_LEVEL_1G
+        return None
 
     def insert(self, gfn: Gfn, level: Level, spte: int) -> None:
         """Remember the leaf of *level* that maps *gfn*."""
