@@ -12,6 +12,7 @@ from kvmmu_edu.errors import InvariantError, ensure
 from kvmmu_edu.units import LEVEL_NAMES, PG_LEVEL_4K, Level
 from kvmmu_edu.virt import memslots, mmu_notifier
 from kvmmu_edu.x86.arena import tables_of
+from kvmmu_edu.x86.mapped_pages import check_mapped_pages
 from kvmmu_edu.x86.mmu_page import role_is_invalid, role_level
 from kvmmu_edu.x86.mmu_state import MmuState, mmu_of
 from kvmmu_edu.x86.spte import is_shadow_present_leaf, is_shadow_present_table, spte_to_pfn
@@ -49,13 +50,15 @@ def check(kvm: "Kvm") -> None:
     kvm.mm.check()
     mmu = mmu_of(kvm)
     mmu.arena.check()
-    check_tables(mmu)
-    check_page_statistics(mmu)
+    linked = _linked(mmu)
+    check_tables(mmu, linked)
+    check_page_statistics(mmu, linked)
+    check_mapped_pages(mmu, linked)
     check_roots(mmu)
     check_tlbs(kvm)
 
 
-def _linked(mmu: MmuState) -> "dict[int, list[int]]":
+def _linked(mmu: MmuState) -> dict[Level, list[int]]:
     """Return the tables that can be reached from the roots, by level."""
     arena = mmu.arena
     found: dict[int, list[int]] = {}
@@ -92,9 +95,8 @@ def _check_children(mmu: MmuState, rows: Any, tables: Any, children: Any, level:
     )
 
 
-def check_tables(mmu: MmuState) -> None:
+def check_tables(mmu: MmuState, linked: dict[Level, list[int]]) -> None:
     """Check that the tables reached from the roots are those that are counted and allocated."""
-    linked = _linked(mmu)
     reached = [row for rows in linked.values() for row in rows]
     ensure(len(set(reached)) == len(reached), "a table is linked from two entries")
     below = len(reached) - len(mmu.roots)
@@ -131,11 +133,11 @@ def check_lists(mmu: MmuState, linked: set[int]) -> None:
     )
 
 
-def check_page_statistics(mmu: MmuState) -> None:
+def check_page_statistics(mmu: MmuState, linked: dict[Level, list[int]]) -> None:
     """Check that pages_4k, pages_2m and pages_1g are the leaves in the tables."""
     stats = mmu.kvm.trace.counters.vm
     leaves = dict.fromkeys(_PAGES, 0)
-    for level, rows in _linked(mmu).items():
+    for level, rows in linked.items():
         if level in leaves:
             present = is_shadow_present_leaf(mmu.arena.spt[rows], level)
             leaves[level] += int(np.count_nonzero(present))
