@@ -14,6 +14,7 @@ KernelVersion: TypeAlias = Literal["6.12", "6.1"]
 PagingFormat: TypeAlias = Literal["npt", "ept"]
 FlushOnZap: TypeAlias = Literal["batched", "per_table"]
 TdpMmuPages: TypeAlias = Literal["counter", "list"]
+MemslotSets: TypeAlias = Literal["tree", "array"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Choices:
         once; ``"per_table"``: each removal for itself, as before Linux 5.18
     :param tdp_mmu_pages: how page tables are kept track of: ``"counter"``: they are counted;
         ``"list"``: they are listed, under a spinlock; None: as the kernel does (6.1 lists them)
+    :param memslots: how the slots of a set are kept: ``"tree"``: in trees; ``"array"``: in an
+        array that is copied for each change, as before Linux 5.17
     :ivar is_6_1: whether code of Linux 6.1 is to be followed where the two differ
     """
 
@@ -35,6 +38,7 @@ class Choices:
     maxphyaddr: int = 40
     flush_on_zap: FlushOnZap = "batched"
     tdp_mmu_pages: TdpMmuPages | None = None
+    memslots: MemslotSets = "tree"
     is_6_1: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -43,6 +47,7 @@ class Choices:
         _expect("paging", self.paging, ("npt", "ept"))
         _expect("flush_on_zap", self.flush_on_zap, ("batched", "per_table"))
         _expect("tdp_mmu_pages", self.tdp_mmu_pages, ("counter", "list", None))
+        _expect("memslots", self.memslots, ("tree", "array"))
         if not 36 <= self.maxphyaddr <= 52:
             raise UsageError(f"maxphyaddr is {self.maxphyaddr}; expected 36 to 52 bits")
         object.__setattr__(self, "is_6_1", self.kernel == "6.1")

@@ -67,6 +67,8 @@ class Counters:
             "synchronize_srcu": 0,
             "swap_active_memslots": 0,
             "replace_memslot": 0,
+            "slots_copied": 0,
+            "slots_moved": 0,
             "tables_allocated": 0,
             "tables_freed": 0,
             "dirty_bitmap_bytes": 0,
@@ -152,6 +154,11 @@ def _count(name: str) -> Callable[..., None]:
     return add
 
 
+def _memslots_copied(c: Counters, _as_id: int, _node_idx: int, nslots: int, moved: int) -> None:
+    c.counts["slots_copied"] += nslots
+    c.counts["slots_moved"] += moved
+
+
 def _mmu_page_freed(c: Counters, table: ev.Tables) -> None:
     c.counts["tables_freed"] += _how_many(table)
 
@@ -180,6 +187,7 @@ FOLDS: dict[type[Any], Callable[..., None]] = {
     ev.SynchronizeSrcu: _count("synchronize_srcu"),
     ev.SwapActiveMemslots: _count("swap_active_memslots"),
     ev.ReplaceMemslot: _count("replace_memslot"),
+    ev.MemslotsCopied: _memslots_copied,
     ev.GetMmuPage: _get_mmu_page,
     ev.MmuPageFreed: _mmu_page_freed,
     ev.DirtyBitmapAllocated: _dirty_bitmap,
