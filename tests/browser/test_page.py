@@ -659,6 +659,23 @@ def test_the_height_is_the_same_at_every_step(mount):
     assert len(heights) == 1
 
 
+def test_the_lower_edge_of_the_picture_can_be_pulled(mount):
+    page = mount(split_message())
+    before = page.locator(".kw-stage").bounding_box()
+    x, y = before["x"] + before["width"] - 4, before["y"] + before["height"] - 4
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y + 120, steps=4)
+    page.mouse.up()
+    after = page.locator(".kw-stage").bounding_box()
+    assert after["height"] == pytest.approx(before["height"] + 120, abs=6)
+    side = page.locator(".kw-side").bounding_box()
+    assert side["height"] == after["height"]
+    page.set_viewport_size({"width": 1200, "height": 900})
+    page.wait_for_function("() => document.querySelector('.kw-stage').clientWidth < 900")
+    assert page.locator(".kw-stage").bounding_box()["height"] == after["height"]
+
+
 def test_a_page_of_its_own(watch, tmp_path):
     path = Stepper(split_message()).export_html(tmp_path / "run.html", step=5)
     page = watch.open()
