@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvmmu_edu.errors import InvariantError, ensure
-from kvmmu_edu.units import LEVEL_NAMES, PG_LEVEL_4K
+from kvmmu_edu.units import LEVEL_NAMES, PG_LEVEL_4K, Level
 from kvmmu_edu.virt import memslots, mmu_notifier
 from kvmmu_edu.x86.arena import tables_of
+from kvmmu_edu.x86.mapped_pages import check_mapped_pages
 from kvmmu_edu.x86.mmu_page import role_is_invalid, role_level
 from kvmmu_edu.x86.mmu_state import MmuState, mmu_of
 from kvmmu_edu.x86.shadow_check import check_rmaps, check_shadow_pages
@@ -19,6 +20,7 @@ from kvmmu_edu.x86.spte import is_shadow_present_leaf, is_shadow_present_table, 
 
 if TYPE_CHECKING:
     from kvmmu_edu.virt.kvm import Kvm
+    from kvmmu_edu.virt.vcpu import KvmVcpu
 
 _PAGES = {1: "pages_4k", 2: "pages_2m", 3: "pages_1g"}
 
@@ -49,15 +51,18 @@ def check(kvm: "Kvm") -> None:
     kvm.mm.check()
     mmu = mmu_of(kvm)
     mmu.arena.check()
-    check_tables(mmu)
-    check_page_statistics(mmu)
+    linked = _linked(mmu)
+    check_tables(mmu, linked)
+    in_use = _with_shadow_pages(mmu, linked)
+    check_page_statistics(mmu, in_use)
+    check_mapped_pages(mmu, in_use)
     check_roots(mmu)
     check_shadow_pages(mmu)
     check_rmaps(mmu)
     check_tlbs(kvm)
 
 
-def _linked(mmu: MmuState) -> "dict[int, list[int]]":
+def _linked(mmu: MmuState) -> dict[Level, list[int]]:
     """Return the tables that can be reached from the roots, by level."""
     arena = mmu.arena
     found: dict[int, list[int]] = {}
@@ -71,6 +76,14 @@ def _linked(mmu: MmuState) -> "dict[int, list[int]]":
             children = tables_of(sptes[tables])
             _check_children(mmu, rows, tables, children, level)
             rows, level = children, level - 1
+    return found
+
+
+def _with_shadow_pages(mmu: MmuState, linked: dict[Level, list[int]]) -> dict[Level, list[int]]:
+    """Return the tables of both MMUs by level; shadow pages count even if nothing leads there."""
+    found = {level: list(rows) for level, rows in linked.items()}
+    for row in mmu.shadow.pages:
+        found.setdefault(role_level(mmu.arena.roles[row]), []).append(row)
     return found
 
 
@@ -94,9 +107,8 @@ def _check_children(mmu: MmuState, rows: Any, tables: Any, children: Any, level:
     )
 
 
-def check_tables(mmu: MmuState) -> None:
+def check_tables(mmu: MmuState, linked: dict[Level, list[int]]) -> None:
     """Check that the tables reached from the roots are those that are counted and allocated."""
-    linked = _linked(mmu)
     reached = [row for rows in linked.values() for row in rows]
     ensure(len(set(reached)) == len(reached), "a table is linked from two entries")
     below = len(reached) - len(mmu.roots)
@@ -107,25 +119,42 @@ def check_tables(mmu: MmuState) -> None:
         waiting == 0 or bool(mmu.kvm.rcu.callbacks),
         f"{waiting} tables are allocated but neither linked nor waiting for RCU",
     )
-    listed = set(mmu.possible_nx_huge_pages)
+    check_lists(mmu, set(reached) - set(mmu.roots))
+
+
+def check_lists(mmu: MmuState, linked: set[int]) -> None:
+    """Check the lists of tables against those that are *linked* below roots."""
+    possible = mmu.possible_nx_huge_pages
     ensure(
-        listed <= {*reached, *mmu.shadow.pages},
+        possible.keys() <= {*linked, *mmu.shadow.pages},
         "possible_nx_huge_pages lists a table that is not linked",
+    )
+    splits = mmu.kvm.trace.counters.vm["nx_lpage_splits"]
+    ensure(
+        splits == len(possible),
+        f"nx_lpage_splits is {splits}, but {len(possible)} tables are on possible_nx_huge_pages",
+    )
+    flagged = mmu.arena.nx_huge_page_disallowed
+    unflagged = [sp for sp in possible if not flagged[sp]]
+    ensure(
+        not unflagged,
+        f"tables {unflagged[:4]} are on possible_nx_huge_pages, but not nx_huge_page_disallowed",
+    )
+    listed = mmu.listed_tdp_mmu_pages.keys()
+    expected = linked if mmu.kvm.choices.lists_tdp_mmu_pages else set()
+    ensure(
+        listed == expected,
+        f"{len(listed)} tables are listed, but {len(expected)} are linked and to be listed",
     )
 
 
-def check_page_statistics(mmu: MmuState) -> None:
+def check_page_statistics(mmu: MmuState, linked: dict[Level, list[int]]) -> None:
     """Check that pages_4k, pages_2m and pages_1g are the leaves in the tables."""
     stats = mmu.kvm.trace.counters.vm
     leaves = dict.fromkeys(_PAGES, 0)
-    for level, rows in _linked(mmu).items():
+    for level, rows in linked.items():
         if level in leaves:
             present = is_shadow_present_leaf(mmu.arena.spt[rows], level)
-            leaves[level] += int(np.count_nonzero(present))
-    for row in mmu.shadow.pages:
-        level = role_level(mmu.arena.roles[row])
-        if level in leaves:
-            present = is_shadow_present_leaf(mmu.arena.spt[row], level)
             leaves[level] += int(np.count_nonzero(present))
     for level, name in _PAGES.items():
         ensure(
@@ -148,7 +177,7 @@ def check_roots(mmu: MmuState) -> None:
 
 
 def check_tlbs(kvm: "Kvm") -> None:
-    """Check that what TLBs hold is in the tables, unless a flush is on its way."""
+    """Check that what CPUs remember is in the tables, unless a flush is on its way."""
     for vcpu in kvm.vcpus:
         if vcpu.requests or not vcpu.arch.root:
             continue
@@ -164,6 +193,31 @@ def check_tlbs(kvm: "Kvm") -> None:
                     f"the TLB of vCPU {vcpu.vcpu_id} maps page {pages[i]:#x} of level {level} to"
                     f" {sptes[i]:#x}, the tables to {now[i]:#x}"
                 )
+        for level, ways in enumerate((tlb.tables, tlb.directories), PG_LEVEL_4K):
+            _check_remembered_tables(mmu_of(kvm), vcpu, ways, level)
+
+
+def _check_remembered_tables(
+    mmu: MmuState, vcpu: "KvmVcpu", known: dict[int, int], level: Level
+) -> None:
+    """Check that the tables of *level* that a CPU would walk through are on the way from its root.
+
+    So none of them is free, or in use for other frames.
+    """
+    places = np.array(list(known), np.int64)
+    rows = np.array(list(known.values()), np.int64)
+    now = np.full(len(places), vcpu.arch.root, np.int64)
+    for above in range(role_level(mmu.arena.roles[vcpu.arch.root]), level, -1):
+        sptes = mmu.arena.spt[now, (places >> (9 * (above - level - 1))) & 511]
+        now = np.where(is_shadow_present_table(sptes, above), tables_of(sptes), 0)
+    stale = now != rows
+    if stale.any():
+        i = int(stale.argmax())
+        state = "" if mmu.arena.allocated[rows[i]] else ", which is free,"
+        raise InvariantError(
+            f"vCPU {vcpu.vcpu_id} remembers table {rows[i]}{state} for gfn"
+            f" {places[i] << (9 * level):#x}, the tables lead to {now[i]}"
+        )
 
 
 def _leaves(mmu: MmuState, root: int, gfns: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -210,7 +264,12 @@ def snapshot(kvm: "Kvm") -> dict[str, Any]:
         "tdp_mmu_pages": mmu.tdp_mmu_pages.read_once(),
         "roots": {root: mmu.root_count[root] for root in mmu.roots},
         "vcpus": [
-            {"root": v.arch.root, "requests": sorted(v.requests), "tlb": v.arch.cpu.tlb.snapshot()}
+            {
+                "root": v.arch.root,
+                "requests": sorted(v.requests),
+                "tlb": v.arch.cpu.tlb.snapshot(),
+                "ways": v.arch.cpu.tlb.tables_snapshot(),
+            }
             for v in kvm.vcpus
         ],
     }

@@ -12,6 +12,9 @@ from kvmmu_edu.errors import UsageError
 
 KernelVersion: TypeAlias = Literal["6.12", "6.1"]
 PagingFormat: TypeAlias = Literal["npt", "ept"]
+FlushOnZap: TypeAlias = Literal["batched", "per_table"]
+TdpMmuPages: TypeAlias = Literal["counter", "list"]
+MemslotSets: TypeAlias = Literal["tree", "array"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +24,44 @@ class Choices:
     :param kernel: ``"6.12"`` or ``"6.1"``, the stable trees 6.12.117 and 6.1.192
     :param paging: the SPTE format: ``"npt"`` (AMD) or ``"ept"`` (Intel)
     :param maxphyaddr: width of host physical addresses, bits
+    :param flush_on_zap: who flushes when page tables are removed: ``"batched"``: the caller,
+        once; ``"per_table"``: each removal for itself, as before Linux 5.18
+    :param tdp_mmu_pages: how page tables are kept track of: ``"counter"``: they are counted;
+        ``"list"``: they are listed, under a spinlock; None: as the kernel does (6.1 lists them)
+    :param memslots: how the slots of a set are kept: ``"tree"``: in trees; ``"array"``: in an
+        array that is copied for each change, as before Linux 5.17
+    :ivar is_6_1: whether code of Linux 6.1 is to be followed where the two differ
     """
 
     kernel: KernelVersion = "6.12"
     paging: PagingFormat = "npt"
     maxphyaddr: int = 40
+    flush_on_zap: FlushOnZap = "batched"
+    tdp_mmu_pages: TdpMmuPages | None = None
+    memslots: MemslotSets = "tree"
+    is_6_1: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse values that no code reads."""
-        if self.kernel not in ("6.12", "6.1"):
-            raise UsageError(f'kernel is {self.kernel!r}; expected "6.12" or "6.1"')
-        if self.paging not in ("npt", "ept"):
-            raise UsageError(f'paging is {self.paging!r}; expected "npt" or "ept"')
+        _expect("kernel", self.kernel, ("6.12", "6.1"))
+        _expect("paging", self.paging, ("npt", "ept"))
+        _expect("flush_on_zap", self.flush_on_zap, ("batched", "per_table"))
+        _expect("tdp_mmu_pages", self.tdp_mmu_pages, ("counter", "list", None))
+        _expect("memslots", self.memslots, ("tree", "array"))
         if not 36 <= self.maxphyaddr <= 52:
             raise UsageError(f"maxphyaddr is {self.maxphyaddr}; expected 36 to 52 bits")
+        object.__setattr__(self, "is_6_1", self.kernel == "6.1")
 
     @property
-    def is_6_1(self) -> bool:
-        """Whether code of Linux 6.1 is to be followed where the two differ."""
-        return self.kernel == "6.1"
+    def lists_tdp_mmu_pages(self) -> bool:
+        """Whether page tables are on a list, besides being counted."""
+        return self.tdp_mmu_pages == "list" or (self.tdp_mmu_pages is None and self.is_6_1)
+
+
+def _expect(name: str, value: object, allowed: tuple[str | None, ...]) -> None:
+    if value not in allowed:
+        *most, last = (f'"{one}"' if one else "None" for one in allowed)
+        raise UsageError(f"{name} is {value!r}; expected {', '.join(most)} or {last}")
 
 
 @dataclass(slots=True)

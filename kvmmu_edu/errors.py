@@ -12,6 +12,7 @@ type                    says                                            whom it 
 """
 
 import errno as _errno
+from operator import index as _index
 
 
 class KvmError(OSError):
@@ -35,6 +36,31 @@ class KvmError(OSError):
 
 class UsageError(ValueError):
     """A user's mistake, in one line that says what was expected."""
+
+
+def expect_unsigned(name: str, value: int, bits: int) -> int:
+    """Return *value* as an int if it is an unsigned number of *bits* bits.
+
+    >>> expect_unsigned("flags", 3, 32)
+    3
+
+    :param name: what the user calls it
+    :raises UsageError: it is negative or too large
+    """
+    number = _index(value)
+    if not 0 <= number < 1 << bits:
+        raise UsageError(f"{name} is {number:#x}; expected 0 to 2**{bits} - 1")
+    return number
+
+
+def expect_stored(value: int, nbytes: int) -> None:
+    """Refuse a *value* that *nbytes* bytes cannot hold, with a sign or without.
+
+    :raises UsageError: it is too large, or too far below zero
+    """
+    bits = 8 * nbytes
+    if not -1 << bits - 1 <= value < 1 << bits:
+        raise UsageError(f"value is {value:#x}; expected one that fits into {nbytes} bytes")
 
 
 class InvariantError(AssertionError):

@@ -5,6 +5,7 @@ Ours: in the kernel these are system calls of the process, mmap(), madvise() and
 
 from typing import TYPE_CHECKING
 
+from kvmmu_edu.errors import expect_stored, expect_unsigned
 from kvmmu_edu.units import PAGE_SIZE, Hva
 
 if TYPE_CHECKING:
@@ -40,8 +41,10 @@ class HostProcess:
         :param nbytes: size in bytes
         :param align: alignment in bytes, by default 2 MiB or the size of the huge page
         :param skew: bytes to add to the aligned address
-        :raises KvmError: ENOMEM, not enough huge pages
+        :raises KvmError: ENOMEM, not enough huge pages, or no room for so much; EINVAL
+        :raises UsageError: no such kind, or the name is taken
         """
+        expect_unsigned("nbytes", nbytes, 64)
         mm = self._vm.kvm.mm
         return self._vm.run(mm.mmap(name, kind, nbytes, align, skew), f"mmap {name}")
 
@@ -50,11 +53,20 @@ class HostProcess:
         return self._vm.kvm.mm.mapping(name)
 
     def write(self, hva: Hva, value: int, nbytes: int = 8) -> None:
-        """Store *value* at *hva*."""
+        """Store *value* at *hva*.
+
+        :raises HostFault: nothing is mapped there, or it may not be written
+        :raises UsageError: the value does not fit into *nbytes* bytes
+        """
+        expect_stored(value, nbytes)
         self._vm.run(self._vm.kvm.mm.write(hva, value, nbytes), f"host write {hva:#x}")
 
     def read(self, hva: Hva, nbytes: int = 8) -> int:
-        """Load from *hva*."""
+        """Load *nbytes* bytes, the lowest first, from *hva*.
+
+        :raises HostFault: nothing is mapped there, or it may not be read
+        """
+        expect_unsigned("nbytes", nbytes, 32)
         return self._vm.run(self._vm.kvm.mm.read(hva, nbytes), f"host read {hva:#x}")
 
     def populate(self, hva: Hva, nbytes: int) -> None:

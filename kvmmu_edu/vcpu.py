@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from kvmmu_edu.errors import KvmError, UsageError
-from kvmmu_edu.units import Gpa
+from kvmmu_edu.errors import KvmError, UsageError, expect_stored, expect_unsigned
+from kvmmu_edu.units import PAGE_SIZE, Gpa
 from kvmmu_edu.x86.guest import Exit, Instruction, touch
 from kvmmu_edu.x86.run import vcpu_pre_fault_memory, vcpu_run
 
@@ -43,7 +43,10 @@ class Vcpu:
     def read(self, gpa: Gpa, size: int = 8) -> list[Exit]:
         """Let the guest load from *gpa*; return the exits to user space.
 
-        :param gpa: guest physical address, bytes
+        :param gpa: guest physical address, bytes; of a guest with page tables of its own, the
+            virtual one; likewise below
+        :param size: 1, 2, 4 or 8 bytes, within one page
+        :raises UsageError: an address or a size that no instruction of the guest can have
         """
         return self._touch("read", touch("read", gpa, 0, size))
 
@@ -60,11 +63,27 @@ class Vcpu:
         return self._touch("exec", Instruction(gpa))
 
     def _touch(self, kind: str, instruction: Instruction) -> list[Exit]:
+        self._expect_possible(instruction)
         exits: list[Exit] = []
         work = vcpu_run(self.state, (instruction,), exits)
         text = _describe(kind, instruction) if self.vm.trace.keeps_events else kind
         self.vm.run(work, text, task=self.name)
         return exits
+
+    def _expect_possible(self, instruction: Instruction) -> None:
+        """Refuse what no instruction of the guest can do."""
+        guest, choices = self.state.arch.cpu.guest, self.vm.kvm.choices
+        # four levels of tables translate 48 bits
+        bits = 64 if guest.paging == "long64" else min(choices.maxphyaddr, 48)
+        if instruction.rip is not None:
+            expect_unsigned("gpa", instruction.rip, bits)
+        for _, gpa, size, value in instruction.accesses:
+            expect_unsigned("gpa", gpa, bits)
+            if size not in {1, 2, 4, 8}:
+                raise UsageError(f"size is {size}; expected 1, 2, 4 or 8 bytes")
+            if gpa % PAGE_SIZE + size > PAGE_SIZE:
+                raise UsageError(f"{size} bytes at {gpa:#x} cross pages; expected them within one")
+            expect_stored(value, size)
 
     def collect_dirty_ring(self) -> list[tuple[int, int]]:
         """Take the new entries of the dirty ring; return (slot, page within it) of each.

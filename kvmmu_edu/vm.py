@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from kvmmu_edu import checks
 from kvmmu_edu.choices import Choices, ModuleParams
-from kvmmu_edu.errors import KvmError, UsageError
+from kvmmu_edu.errors import InvariantError, KvmError, UsageError, expect_unsigned
 from kvmmu_edu.host.mm import Mm, ThpMode
 from kvmmu_edu.host_process import HostProcess
 from kvmmu_edu.sync.task import Coro, Scheduler
@@ -95,14 +95,16 @@ class Vm:
         """
         choices, params = choices or Choices(), params or ModuleParams()
         _refuse_unmodelled(params)
+        if grain < 1:
+            raise UsageError(f"grain is {grain}; expected 1 or more entries at once")
         sched = sched or Scheduler()
         self.trace = _trace_named(trace)
         self.trace.attach(sched)
         mm = Mm(
             self.trace,
             thp=thp,
-            hugepages2m=hugepages2m,
-            hugepages1g=hugepages1g,
+            hugepages2m=expect_unsigned("hugepages2m", hugepages2m, 32),
+            hugepages1g=expect_unsigned("hugepages1g", hugepages1g, 32),
             kernel=choices.kernel,
             sched=sched,
         )
@@ -156,7 +158,7 @@ class Vm:
 
     def advance(self, ms: int) -> None:
         """Let *ms* milliseconds pass; workers whose time has come run."""
-        self.kvm.clock.advance(ms)
+        self.kvm.clock.advance(expect_unsigned("ms", ms, 64))
         self.kvm.rcu.run_callbacks()
 
     # --- ioctls of the VM ------------------------------------------------------------------
@@ -170,10 +172,17 @@ class Vm:
         :param flags: 1 log dirty pages, 2 read-only
         :param memory_size: bytes
         :raises KvmError: what the kernel would refuse, with its errno
+        :raises UsageError: a number that is negative, or larger than its field of the ioctl
 
         Kernel: kvm_vm_ioctl_set_memory_region(), virt/kvm/kvm_main.c (v6.12)
         """
-        region = UserspaceMemoryRegion(slot, flags, guest_phys_addr, memory_size, userspace_addr)
+        region = UserspaceMemoryRegion(
+            expect_unsigned("slot", slot, 32),
+            expect_unsigned("flags", flags, 32),
+            expect_unsigned("guest_phys_addr", guest_phys_addr, 64),
+            expect_unsigned("memory_size", memory_size, 64),
+            expect_unsigned("userspace_addr", userspace_addr, 64),
+        )
         text = describe_region(self.kvm, region)
         self.run(vm_ioctl_set_memory_region(self.kvm, region), text)
 
@@ -297,7 +306,10 @@ class Vm:
         mmu = mmu_of(self.kvm)
         pages = mmu.tdp_mmu_pages.read_once()
         if pages or mmu.roots or mmu.arena.used:
-            raise AssertionError(f"{pages} page tables and {len(mmu.roots)} roots were leaked")
+            listed = list(mmu.listed_tdp_mmu_pages)
+            which = f": tables {listed[:8]}" if listed else ""
+            msg = f"{pages} page tables and {len(mmu.roots)} roots were leaked{which}"
+            raise InvariantError(msg)
 
     async def _destroy(self) -> None:
         mmu = mmu_of(self.kvm)

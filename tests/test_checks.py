@@ -51,6 +51,15 @@ def break_tlb(vm, mmu):
     vm.vcpus[0].state.arch.cpu.tlb.small[0x500] = 0xE67
 
 
+def break_way_to_a_table_in_use(vm, mmu):
+    tlb = vm.vcpus[0].state.arch.cpu.tlb
+    tlb.tables[2], tlb.tables[3] = tlb.tables[3], tlb.tables[2]
+
+
+def break_way_to_a_free_table(vm, mmu):
+    vm.vcpus[0].state.arch.cpu.tlb.directories[0] = 20
+
+
 def break_lock(vm, mmu):
     vm.kvm.slots_lock.writer = vm.kvm.sched.idle
 
@@ -82,6 +91,8 @@ def break_nx(vm, mmu):
         (break_gfn, "translates another gfn than the entry that points to it"),
         (break_reference, "root 1 has 3 references, but 1 vCPUs use it and it is valid"),
         (break_tlb, "the TLB of vCPU 0 maps page 0x500"),
+        (break_way_to_a_table_in_use, r"remembers table \d for gfn 0x[46]00, the tables lead to"),
+        (break_way_to_a_free_table, "remembers table 20, which is free, for gfn 0x0"),
         (break_lock, "slots_lock is held by swapper but no task runs"),
         (break_notifier, "mn_active_invalidate_count is 1 but no task runs"),
         (break_last_used_slot, "vCPU 0 remembers slot 0 .* of that generation has it not"),

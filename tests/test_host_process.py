@@ -2,7 +2,7 @@
 
 import pytest
 
-from kvmmu_edu import KvmError, Vm
+from kvmmu_edu import KvmError, UsageError, Vm
 
 
 def test_calls_reach_the_memory():
@@ -26,3 +26,16 @@ def test_the_pool_of_huge_pages_ends():
     vm.host.mmap("A", "huge2m", 2 << 20)
     with pytest.raises(KvmError, match="ENOMEM"):
         vm.host.mmap("B", "huge2m", 2 << 20)
+
+
+def test_values_and_sizes_are_checked():
+    vm = Vm()
+    hva = vm.host.mmap("A", "anon4k", 1 << 20)
+    vm.host.write(hva, -1)
+    assert vm.host.read(hva) == (1 << 64) - 1
+    with pytest.raises(UsageError, match="fits into 2 bytes"):
+        vm.host.write(hva, 1 << 16, 2)
+    with pytest.raises(UsageError, match="nbytes"):
+        vm.host.read(hva, -8)
+    with pytest.raises(UsageError, match="nbytes"):
+        vm.host.mmap("B", "anon4k", -4096)

@@ -42,6 +42,31 @@ def test_a_refused_ioctl_changes_nothing():
         vm.check()
 
 
+@pytest.mark.parametrize(
+    "region",
+    [
+        (-1, 0, 0, 4096, 0),
+        (1, -1, 0, 4096, 0),
+        (1, 0, -4096, 4096, 0),
+        (1, 0, 0, -4096, 0),
+        (1, 0, 0, 4096, -4096),
+        (1 << 32, 0, 0, 4096, 0),
+        (1, 0, 1 << 64, 4096, 0),
+    ],
+)
+def test_numbers_that_the_ioctl_has_no_room_for(region):
+    vm = small()
+    before = vm.state_hash()
+    with pytest.raises(UsageError, match="expected 0 to"):
+        vm.set_user_memory_region(*region)
+    assert vm.state_hash() == before
+
+
+def test_time_does_not_go_backwards():
+    with pytest.raises(UsageError, match="ms is -0x1; expected"):
+        small().advance(-1)
+
+
 def test_state_hash_tells_states_apart():
     one, other = small(), small()
     assert one.state_hash() == other.state_hash()
@@ -53,9 +78,11 @@ def test_state_hash_tells_states_apart():
     "options",
     [
         {"trace": "everything"},
-        {"params": ModuleParams(tdp_mmu=False)},
         {"params": ModuleParams(npt=False)},
         {"thp": "sometimes"},
+        {"grain": 0},
+        {"hugepages2m": -1},
+        {"hugepages1g": 1 << 32},
     ],
 )
 def test_what_is_not_modelled_is_said_in_one_line(options):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kvmmu_edu.errors import ensure
+from kvmmu_edu.errors import InvariantError, ensure
 from kvmmu_edu.host.frames import FIRST_FREE_PFN, is_zero_pfn
 from kvmmu_edu.host.page_table import (
     ANON_EXCLUSIVE,
@@ -67,7 +67,7 @@ def _check_huge(mm: "Mm", level: Level, found: dict[int, int]) -> None:
         _check_rights(vma, entries[inside])
     if left.any():
         where = f"{int(hvas[left][0]):#x}"
-        ensure(None, f"the level {level} entry at {where} is present but not inside a VMA")
+        raise InvariantError(f"the level {level} entry at {where} is present but not inside a VMA")
     pieces = hvas[(entries & LARGE_FOLIO) != 0]
     ensure(not len(pieces), f"huge entries are marked as pieces of one, at {pieces[:1].tolist()}")
 
@@ -82,21 +82,25 @@ def _check_table(mm: "Mm", number: int, entries: NDArray[np.int64]) -> None:
         left[first:last] = False
     if left.any():
         where = hva + (int(left.argmax()) << PAGE_SHIFT)
-        ensure(None, f"the entry at {where:#x} is present but no VMA is there")
+        raise InvariantError(f"the entry at {where:#x} is present but no VMA is there")
 
 
 def _check_rights(vma: Vma, entries: NDArray[np.int64]) -> None:
+    """Check what entries allow against what *vma* allows; int64[n]."""
     there = entries[entries != 0]
     readable = PAGE_PRESENT if vma.vm_flags & VM_READ else PAGE_PROTNONE
-    rights = there & (PAGE_PRESENT | PAGE_PROTNONE)
-    ensure((rights == readable).all(), f"an entry's present bit differs from the VMA's: {vma}")
+    wrong = ""
+    if ((there & (PAGE_PRESENT | PAGE_PROTNONE)) != readable).any():
+        wrong = "present bit differs from the right to read"
     writable = there[(there & PAGE_RW) != 0]
-    ensure(
-        not len(writable) or vma.vm_flags & VM_WRITE, f"an entry is writable, the VMA not: {vma}"
-    )
-    if not vma.vm_flags & VM_SHARED:
-        ours = ((writable & ANON_EXCLUSIVE) != 0) & (writable >> PAGE_SHIFT >= FIRST_FREE_PFN)
-        ensure(ours.all(), f"an entry is writable but its page is not exclusive: {vma}")
+    if len(writable) and not vma.vm_flags & VM_WRITE:
+        wrong = "writable bit is set, without the right to write"
+    if len(writable) and not vma.vm_flags & VM_SHARED:
+        ours = (writable & ANON_EXCLUSIVE) != 0
+        if not (ours & (writable >> PAGE_SHIFT >= FIRST_FREE_PFN)).all():
+            wrong = "writable bit is set, but its page is not exclusive"
+    if wrong:
+        raise InvariantError(f"an entry's {wrong}: {vma}")
 
 
 def check_frames(mm: "Mm") -> None:
@@ -115,7 +119,7 @@ def check_frames(mm: "Mm") -> None:
     if len(wrong):
         start, edge = int(starts[wrong[0]]), int(edges[wrong[0]])
         what = "has no owner and is not free" if start > edge else "has two owners"
-        ensure(None, f"frame {min(start, edge):#x} {what}")
+        raise InvariantError(f"frame {min(start, edge):#x} {what}")
 
 
 def _private_ranges(mm: "Mm") -> NDArray[np.int64]:

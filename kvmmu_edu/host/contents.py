@@ -8,7 +8,7 @@ Ours: the machine has memory chips for this.
 
 from typing import Final
 
-from kvmmu_edu.errors import ensure
+from kvmmu_edu.errors import InvariantError
 from kvmmu_edu.units import PAGE_SIZE, Pfn
 
 _WORD: Final = 8
@@ -48,11 +48,15 @@ class Contents:
     def store(self, pfn: Pfn, offset: int, value: int, nbytes: int = _WORD) -> None:
         """Store *nbytes* (1 to 8) of *value* at *offset* bytes into a frame, little endian.
 
-        :raises InvariantError: if the frame is a zero page
+        :raises InvariantError: if the frame is a zero page, or the bytes do not lie in one frame
         """
-        ensure(pfn >= self.first_pfn, f"a store to zero page frame {pfn:#x}: it maps everywhere")
-        ensure(offset + nbytes <= PAGE_SIZE, f"a store at {offset:#x} goes beyond its frame")
-        frame = self.words.setdefault(pfn, {})
+        if pfn < self.first_pfn:
+            raise InvariantError(f"a store to zero page frame {pfn:#x}: it is mapped everywhere")
+        if offset + nbytes > PAGE_SIZE:
+            raise InvariantError(f"a store at {offset:#x} goes beyond its frame")
+        frame = self.words.get(pfn)
+        if frame is None:
+            frame = self.words[pfn] = {}
         skip = offset & 7
         if nbytes == _WORD and not skip:
             frame[offset >> 3] = value & _WORD_MASK

@@ -121,7 +121,8 @@ async def do_madvise(mm: "Mm", start: Hva, nbytes: int, advice: str | int) -> No
     """
     name = advice_named(advice)
     if start % PAGE_SIZE or nbytes < 0:
-        raise KvmError("EINVAL", f"madvise of {nbytes} bytes at {start:#x}")
+        what = f"madvise of {nbytes} bytes at {start:#x}"
+        raise KvmError("EINVAL", f"{what}; expected the beginning of a page, and no negative size")
     end = start + -(-nbytes // PAGE_SIZE) * PAGE_SIZE
     if name.startswith("populate"):
         await _madvise_populate(mm, start, end, write=name == "populate-write")

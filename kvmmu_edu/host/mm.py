@@ -14,7 +14,7 @@ once.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from kvmmu_edu.choices import KernelVersion
 from kvmmu_edu.errors import UsageError
@@ -40,7 +40,17 @@ from kvmmu_edu.host.vma import Vma, Vmas
 from kvmmu_edu.sync.locks import RwLock
 from kvmmu_edu.sync.task import Scheduler
 from kvmmu_edu.trace.recorder import Trace
-from kvmmu_edu.units import PAGE_SHIFT, PAGE_SIZE, PG_LEVEL_1G, PG_LEVEL_2M, Hva, Level
+from kvmmu_edu.units import (
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    PG_LEVEL_1G,
+    PG_LEVEL_2M,
+    PG_LEVEL_4K,
+    Hva,
+    Level,
+)
+
+_tuple: Final = tuple.__new__
 
 ThpMode: TypeAlias = Literal["always", "madvise", "never"]
 
@@ -237,11 +247,11 @@ class Mm:
             level = 1
             entry = entry[(hva >> PAGE_SHIFT) & 0x1FF]
             pfn = entry >> PAGE_SHIFT
-        if entry & PAGE_RW:
-            return HostPage(pfn, level, True)  # noqa: FBT003 - the field has a name
-        if write or not entry & PAGE_PRESENT:
+        writable = entry & PAGE_RW != 0
+        if not writable and (write or not entry & PAGE_PRESENT):
             return None
-        return HostPage(pfn, level, False)  # noqa: FBT003
+        # not HostPage(...): each page fault comes here, and the constructor is the dearest part
+        return _tuple(HostPage, (pfn, level, writable))
 
     async def fault_in(self, hva: Hva, *, write: bool) -> HostPage:
         """Return the page at *hva*, after a host page fault if one is needed.
@@ -263,7 +273,10 @@ class Mm:
 
         Kernel: host_pfn_mapping_level(), arch/x86/kvm/mmu/mmu.c (v6.12)
         """
-        return self.page_table.walk(hva)[1]
+        block = self._blocks.get(hva >> PMD_SHIFT)
+        if block is None:
+            return PG_LEVEL_1G if hva >> PUD_SHIFT in self._gigas else PG_LEVEL_4K
+        return PG_LEVEL_2M if isinstance(block, int) else PG_LEVEL_4K
 
     async def age(self, hva: Hva, nbytes: int, *, flush: bool = True) -> int:
         """Ask the listeners which mapped pages of a range were used; return how many.

@@ -79,21 +79,24 @@ def kind_named(name: str) -> Kind:
 def do_mmap(mm: "Mm", name: str, kind: Kind, nbytes: int, *, align: int, skew: int) -> Vma:
     """Map *nbytes*, rounded up to whole pages, at a multiple of *align* plus *skew* bytes.
 
-    :raises KvmError: EINVAL for no bytes or a place that is no whole page, ENOMEM if the pool
-        of huge pages has not enough
+    :raises KvmError: EINVAL for no bytes or a place that is no whole page, ENOMEM if there is
+        no room for so much or the pool of huge pages has not enough
     Kernel: do_mmap(), mm/mmap.c (v6.12)
     """
     vma = Vma(0, 0, kind.vm_flags | VM_READ | VM_WRITE, name, kind.level)
     size = kind.page_size
     if nbytes <= 0 or align <= 0 or align % size or skew % size:
-        raise KvmError("EINVAL", f"{nbytes} bytes at a multiple of {align} plus {skew}")
+        what = f"{nbytes} bytes at a multiple of {align} plus {skew}"
+        raise KvmError("EINVAL", f"{what}; expected more than 0 bytes, and multiples of {size}")
     length = -(-nbytes // size) * size
+    start = (mm.mmap_base - _GAP - length - skew) // align * align + skew
+    if start < 0:
+        raise KvmError("ENOMEM", f"no room for {length} bytes below {mm.mmap_base:#x}")
     if kind.vm_flags & VM_HUGETLB:
         mm.hstates[kind.level].reserve(length // size)
     if kind.vm_flags & VM_SHARED:
         vma.file = ShmemFile(mm.frames)
-    vma.start = (mm.mmap_base - _GAP - length - skew) // align * align + skew
-    vma.end = vma.start + length
+    vma.start, vma.end = start, start + length
     mm.mmap_base = vma.start
     mm.vmas.insert(vma)
     return vma
@@ -109,7 +112,7 @@ async def do_munmap(mm: "Mm", start: Hva, nbytes: int) -> None:
     """
     end = start + -(-nbytes // PAGE_SIZE) * PAGE_SIZE
     if start % PAGE_SIZE or nbytes <= 0:
-        raise KvmError("EINVAL", f"munmap of {nbytes} bytes at {start:#x}")
+        raise KvmError("EINVAL", f"munmap of {nbytes} bytes at {start:#x}; expected whole pages")
     async with mm.mmap_lock.write:
         gone = await _detach(mm, start, end)
     if not gone:

@@ -53,6 +53,8 @@ async def do_mprotect(mm: "Mm", start: Hva, nbytes: int, access: str) -> None:
         raise UsageError(f"the access is {access!r}; expected one of {', '.join(_ACCESS)}")
     if start % PAGE_SIZE:
         raise KvmError("EINVAL", f"mprotect at {start:#x}, which is inside a page")
+    if nbytes < 0:
+        raise KvmError("ENOMEM", f"mprotect of {nbytes} bytes ends before it begins")
     end = start + -(-nbytes // PAGE_SIZE) * PAGE_SIZE
     async with mm.mmap_lock.write:
         here = start

@@ -205,7 +205,7 @@ def attempt(call: Callable[[], Any]) -> Outcome:
 
 
 Performer: TypeAlias = Callable[[Driver, Statement], Outcome]
-#: class of an operation -> what carries it out; the rooms fill this in
+#: class of an operation -> what carries it out; the modules fill this in
 PERFORMERS: dict[type[Operation], Performer] = {}
 
 F = TypeVar("F", bound=Callable[..., Outcome])

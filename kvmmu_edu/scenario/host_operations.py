@@ -22,6 +22,8 @@ from kvmmu_edu.units import GIB, PAGE_SIZE, PAGES_PER_HPAGE, PG_LEVEL_4K, Hva
 
 #: what the host stores at each address
 HOST_VALUE: Final = 0xA5
+#: where a mapping is that could not be made: what mmap() returns then
+MAP_FAILED: Final = (1 << 64) - 1
 #: how long the recorded machine takes to clear a huge page; a worker's period may end meanwhile
 MS_PER_GIB: Final = 1100
 
@@ -37,10 +39,9 @@ def perform_mem(driver: Driver, operation: Mem, _vcpu: int) -> Outcome:
         )
 
     outcome = attempt(mmap)
-    if outcome["rc"] < 0:
-        return outcome
-    driver.memories[operation.name] = outcome["rc"]
-    return {"rc": 0, "hva": hex(outcome["rc"])}
+    failed = outcome["rc"] < 0
+    driver.memories[operation.name] = MAP_FAILED if failed else outcome["rc"]
+    return outcome if failed else {"rc": 0, "hva": hex(outcome["rc"])}
 
 
 @performs(HostAccesses)

@@ -1,7 +1,7 @@
 """The operations of the scenario language, one class for each.
 
 A class says what it is called and what its arguments are; the parser, the usage lines in
-messages and the rooms that carry operations out all derive from that.
+messages and the modules that carry operations out all derive from that.
 
 Ours.
 """

@@ -14,15 +14,17 @@ rmw      0x140     0x120
 =======  ========  ========
 
 Ours: the payload is a program of the recordings.
+Simplified: no access touches two pages; the programs of the recordings have none.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from kvmmu_edu.errors import UsageError
 from kvmmu_edu.scenario.grammar import Operation
 from kvmmu_edu.scenario.operations import GuestAccesses, GuestStore, Invlpg, ReloadCr3
-from kvmmu_edu.units import Gpa
+from kvmmu_edu.units import PAGE_SIZE, Gpa
 from kvmmu_edu.x86.guest import Access, Instruction
 
 Mode: TypeAlias = Literal["long64", "flat32"]
@@ -78,6 +80,7 @@ def instructions(
 
     :param may_cut_short: asked when an access is only repeated (stride 0): whether the rest of
         the repetitions may be one instruction
+    :raises UsageError: when an access would touch two pages
     """
     match operation:
         case GuestAccesses(kind="exec"):
@@ -112,6 +115,10 @@ def _repeat(
 
 
 def _touch(kind: str, address: int, value: int, program: Program) -> Instruction:
+    if address % PAGE_SIZE + program.word > PAGE_SIZE:
+        raise UsageError(
+            f"{kind} of {program.word} bytes at {address:#x} touches two pages; expected one page"
+        )
     mask = (1 << 8 * program.word) - 1
     stored = value & mask if kind == "write" else 0
     access = Access(kind, address, program.word, stored)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """Running a scenario: each of its operations in turn, with its results and statistics.
 
-The rooms beside this one carry operations out; each is named after what it operates on.
+The modules beside this one carry operations out; each is named after what it operates on.
 
 Ours.
 """
@@ -105,6 +105,13 @@ class Runner:
 
         :raises UsageError: naming the line of what cannot be run
         """
+        try:
+            yield from self._results()
+        finally:
+            # the process ends here, and with it what its vCPUs still do
+            self.driver.sched.abandon_all()
+
+    def _results(self) -> Iterator[Result]:
         self.driver.map_payload(self._payload())
         n = 0
         for statement in self.scenario.statements:

@@ -60,6 +60,19 @@ class TurnScheduler(Scheduler):
         turns.left -= 1
         return Suspend((turns,))
 
+    def abandon_all(self) -> None:
+        """End the tasks that still take turns, as when their process is killed."""
+        for task in [task for task in self._turns if not task.done]:
+            assert task.coro is not None
+            outer, self.current = self.current, task
+            try:
+                task.coro.close()
+            finally:
+                self.current = outer
+            task.done = True
+            self.tasks.remove(task)
+        self._turns.clear()
+
     def _may_give_way(self, touches: tuple[object, ...]) -> bool:
         # inside KVM a vCPU reads memory slots, and whoever changes them would wait for it
         inside = self.current.rcu_nesting[_SRCU]

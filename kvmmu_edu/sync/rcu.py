@@ -16,27 +16,25 @@ from kvmmu_edu.sync.task import READY, Scheduler, Suspend, Task
 class GracePeriod:
     """Waits for the read-side sections that were open when it was made.
 
+    :ivar readers: the tasks that have not left those sections yet
+
     Ours.
     """
 
     __slots__ = ("flavour", "readers")
 
-    def __init__(self, flavour: "Rcu", readers: list[tuple[Task, int]]) -> None:
-        """Remember the *readers*: tasks with the number of their section."""
+    def __init__(self, flavour: "Rcu", readers: dict[Task, None]) -> None:
+        """Wait for *readers*."""
         self.flavour = flavour
         self.readers = readers
 
     def ready(self) -> bool:
         """Return whether all of them have left."""
-        index = self.flavour.index
-        return all(
-            task.rcu_nesting[index] == 0 or task.rcu_section[index] != section
-            for task, section in self.readers
-        )
+        return not self.readers
 
     def describe(self) -> str:
         """Return who is still reading."""
-        names = ", ".join(task.name for task, _ in self.readers)
+        names = ", ".join(task.name for task in self.readers)
         return f"a grace period of {self.flavour.name}, readers: {names or 'none'}"
 
 
@@ -45,18 +43,21 @@ class Rcu:
 
     :param name: for messages
     :param index: which counter of :class:`~kvmmu_edu.sync.task.Task` is ours
+    :ivar readers: the tasks in a read-side section, in the order in which they entered
+    :ivar periods: the grace periods that wait for some of them
 
     Kernel: struct rcu_head, include/linux/types.h (v6.12)
     """
 
-    __slots__ = ("_known", "callbacks", "index", "name", "sched")
+    __slots__ = ("callbacks", "index", "name", "periods", "readers", "sched")
 
     def __init__(self, name: str, index: int, sched: Scheduler) -> None:
         """Make a flavour that nobody reads yet."""
         self.name = name
         self.index = index
         self.sched = sched
-        self._known: dict[Task, None] = {}
+        self.readers: dict[Task, None] = {}
+        self.periods: list[GracePeriod] = []
         self.callbacks: list[tuple[GracePeriod, Callable[[], None]]] = []
 
     def read_lock(self) -> None:
@@ -65,10 +66,11 @@ class Rcu:
         Kernel: rcu_read_lock(), include/linux/rcupdate.h (v6.12)
         """
         task = self.sched.current
-        index = self.index
-        if task.rcu_nesting[index] == 0:
-            self._known[task] = None
-        task.rcu_nesting[index] += 1
+        nesting, index = task.rcu_nesting, self.index
+        depth = nesting[index]
+        nesting[index] = depth + 1
+        if not depth:
+            self.readers[task] = None
 
     def read_unlock(self) -> None:
         """Leave a read-side section.
@@ -76,11 +78,19 @@ class Rcu:
         Kernel: rcu_read_unlock(), include/linux/rcupdate.h (v6.12)
         """
         task = self.sched.current
-        index = self.index
-        task.rcu_nesting[index] -= 1
-        if task.rcu_nesting[index] == 0:
-            task.rcu_section[index] += 1
-            del self._known[task]
+        nesting, index = task.rcu_nesting, self.index
+        depth = nesting[index] - 1
+        nesting[index] = depth
+        if not depth:
+            del self.readers[task]
+            if self.periods:
+                self._leaves(task)
+
+    def _leaves(self, task: Task) -> None:
+        """Let the grace periods that wait for *task* wait for it no longer."""
+        for period in self.periods:
+            period.readers.pop(task, None)
+        self.periods = [period for period in self.periods if period.readers]
 
     def read_lock_held(self) -> bool:
         """Return whether the current task is in a read-side section.
@@ -91,8 +101,10 @@ class Rcu:
 
     def grace_period(self) -> GracePeriod:
         """Return what a grace period that starts now has to wait for."""
-        index = self.index
-        return GracePeriod(self, [(task, task.rcu_section[index]) for task in self._known])
+        period = GracePeriod(self, self.readers.copy())
+        if period.readers:
+            self.periods.append(period)
+        return period
 
     def synchronize(self) -> Suspend:
         """Return an awaitable for the end of a grace period that starts now.
@@ -125,5 +137,5 @@ class Rcu:
 
     def check(self) -> None:
         """Raise if a read-side section is open although no task runs."""
-        names = ", ".join(task.name for task in self._known)
-        ensure(not self._known, f"{self.name}: {names} in a read-side section but no task runs")
+        names = ", ".join(task.name for task in self.readers)
+        ensure(not self.readers, f"{self.name}: {names} in a read-side section but no task runs")

@@ -86,7 +86,6 @@ class Task:
         "done",
         "name",
         "rcu_nesting",
-        "rcu_section",
         "request",
         "result",
     )
@@ -99,9 +98,8 @@ class Task:
         self.request: Request | None = None
         self.done = coro is None
         self.result: Any = None
-        # how deep in read-side sections of RCU (index 0) and SRCU (1), and which section it is
+        # how deep in read-side sections of RCU (index 0) and SRCU (1)
         self.rcu_nesting = [0, 0]
-        self.rcu_section = [0, 0]
 
     def __repr__(self) -> str:
         """Return the name."""

@@ -180,16 +180,24 @@ def page_text(gfn: int, role: int, mmu_valid_gen: int = 0, root_count: int = 0) 
 
 def _get_page(event: ev.GetMmuPage, _choices: Choices) -> Bodies:
     found = "new" if event.created else "existing"
-    text = page_text(event.gfn, event.role, event.mmu_valid_gen)
-    yield f"kvm_mmu_get_page: {text} {found}"
+    yield f"kvm_mmu_get_page: {page_text(event.gfn, event.role)} {found}"
+
+
+def _get_shadow_page(event: ev.GetShadowPage, _choices: Choices) -> Bodies:
+    found = "new" if event.created else "existing"
+    yield f"kvm_mmu_get_page: {page_text(event.gfn, event.role, event.mmu_valid_gen)} {found}"
 
 
 def _prepare_zap_page(event: ev.PrepareZapPage, _choices: Choices) -> Bodies:
     tables = 1 if isinstance(event.table, int) else len(event.table)
     pages = PAGES_PER_HPAGE[event.level + 1]
     for row in range(tables):
-        text = page_text(event.gfn + row * pages, event.role, event.mmu_valid_gen, event.root_count)
-        yield f"kvm_mmu_prepare_zap_page: {text}"
+        yield f"kvm_mmu_prepare_zap_page: {page_text(event.gfn + row * pages, event.role)}"
+
+
+def _prepare_zap_shadow_page(event: ev.PrepareZapShadowPage, _choices: Choices) -> Bodies:
+    text = page_text(event.gfn, event.role, event.mmu_valid_gen, event.root_count)
+    yield f"kvm_mmu_prepare_zap_page: {text}"
 
 
 def _zap_all_fast(event: ev.ZapAllFast, _choices: Choices) -> Bodies:
@@ -205,7 +213,7 @@ def _change(as_id: int, gfn: int, level: int, old: int, new: int) -> str:
 
 
 def _spte_changed(event: ev.SpteChanged, choices: Choices) -> Bodies:
-    if event.shadow or event.cause in UNTRACED:
+    if event.cause in UNTRACED:
         return
     nonpresent = 0 if choices.is_6_1 else 1 << 63
     nothing = (nonpresent, nonpresent | 0x5A0)
@@ -328,7 +336,9 @@ RENDERERS: Final[dict[type[Any], Renderer]] = {
     ev.NotifierInvalidateStart: _unmap_hva_range,
     ev.NotifierAge: _age_hva,
     ev.GetMmuPage: _get_page,
+    ev.GetShadowPage: _get_shadow_page,
     ev.PrepareZapPage: _prepare_zap_page,
+    ev.PrepareZapShadowPage: _prepare_zap_shadow_page,
     ev.ZapAllFast: _zap_all_fast,
     ev.SpteChanged: _spte_changed,
     ev.FrozenSpteHandled: _frozen_spte_handled,

@@ -9,9 +9,11 @@
 
 import sys
 from types import CodeType, FrameType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from kvmmu_edu.trace.stats import FOLDS, Counters
+
+_fold_of: Final = FOLDS.get
 
 
 class _Named(Protocol):
@@ -57,9 +59,9 @@ class Trace:
 
     def emit(self, kind: type[Any], *values: Any) -> None:
         """Count the event that *kind* and *values* make up."""
-        function = FOLDS.get(kind)
-        if function is not None:
-            function(self.counters, *values)
+        fold = _fold_of(kind)
+        if fold is not None:
+            fold(self.counters, *values)
 
     def attach(self, sched: _Scheduler) -> None:
         """Learn from *sched* which task is running."""
@@ -85,9 +87,9 @@ class EventTrace(Trace):
 
     def emit(self, kind: type[Any], *values: Any) -> None:
         """Count the event and keep it."""
-        function = FOLDS.get(kind)
-        if function is not None:
-            function(self.counters, *values)
+        fold = _fold_of(kind)
+        if fold is not None:
+            fold(self.counters, *values)
         records = self.records
         task = self._sched.current.name if self._sched is not None else ""
         records.append(Record(len(records), task, kind(*values), self._sites()))

@@ -67,6 +67,8 @@ class Counters:
             "synchronize_srcu": 0,
             "swap_active_memslots": 0,
             "replace_memslot": 0,
+            "slots_copied": 0,
+            "slots_moved": 0,
             "tables_allocated": 0,
             "tables_freed": 0,
             "dirty_bitmap_bytes": 0,
@@ -94,8 +96,10 @@ def _spte_changed(c: Counters, *event: Any) -> None:
 
 
 def _lock_acquired(c: Counters, lock: str, mode: str) -> None:
-    key = (lock, mode)
-    c.locks[key] = c.locks.get(key, 0) + 1
+    try:
+        c.locks[lock, mode] += 1
+    except KeyError:
+        c.locks[lock, mode] = 1
 
 
 def _frozen_spte_handled(c: Counters, *event: Any) -> None:
@@ -152,6 +156,11 @@ def _count(name: str) -> Callable[..., None]:
     return add
 
 
+def _memslots_copied(c: Counters, _as_id: int, _node_idx: int, nslots: int, moved: int) -> None:
+    c.counts["slots_copied"] += nslots
+    c.counts["slots_moved"] += moved
+
+
 def _mmu_page_freed(c: Counters, table: ev.Tables) -> None:
     c.counts["tables_freed"] += _how_many(table)
 
@@ -164,13 +173,8 @@ def _dirty_bitmap(c: Counters, _serial: int, nbytes: int) -> None:
     c.counts["dirty_bitmap_bytes"] += nbytes
 
 
-def _prepare_zap_page(c: Counters, *event: Any) -> None:
-    # five values without those that only shadow pages have
-    c.vm["mmu_shadow_zapped"] += len(event) > _SHADOW and event[_SHADOW]
-
-
-#: where PrepareZapPage says that it is about a shadow page
-_SHADOW: Final = 7
+def _prepare_zap_shadow_page(c: Counters, *_event: Any) -> None:
+    c.vm["mmu_shadow_zapped"] += 1
 
 
 def _shadow_page_lookup(
@@ -221,10 +225,13 @@ FOLDS: dict[type[Any], Callable[..., None]] = {
     ev.SynchronizeSrcu: _count("synchronize_srcu"),
     ev.SwapActiveMemslots: _count("swap_active_memslots"),
     ev.ReplaceMemslot: _count("replace_memslot"),
+    ev.MemslotsCopied: _memslots_copied,
     ev.GetMmuPage: _get_mmu_page,
     ev.MmuPageFreed: _mmu_page_freed,
     ev.DirtyBitmapAllocated: _dirty_bitmap,
-    ev.PrepareZapPage: _prepare_zap_page,
+    ev.GetShadowPage: _get_mmu_page,
+    ev.PrepareZapShadowPage: _prepare_zap_shadow_page,
+    ev.ShadowSpteChanged: _spte_changed,
     ev.ShadowPageLookup: _shadow_page_lookup,
     ev.ShadowPagesRecycled: _shadow_pages_recycled,
     ev.RmapAdded: _rmap_added,

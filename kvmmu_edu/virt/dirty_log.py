@@ -174,8 +174,8 @@ async def clear_dirty_log_protect(
 def _check_pages(slot: MemorySlot, first_page: int, num_pages: int) -> None:
     """Refuse pages outside *slot*, and a number that ends within a word before its end."""
     left = slot.npages - first_page
-    if left < 0 or num_pages > left:
-        raise KvmError("EINVAL", f"pages {first_page} + {num_pages} reach behind {slot}")
+    if first_page < 0 or not 0 <= num_pages <= left:
+        raise KvmError("EINVAL", f"pages {first_page} + {num_pages} are not all in {slot}")
     if num_pages < left and num_pages % BITS_PER_LONG:
         raise KvmError(
             "EINVAL", f"num_pages {num_pages} is not a multiple of 64 and ends within {slot}"

@@ -167,7 +167,9 @@ def vm_ioctl_enable_dirty_log_ring(kvm: "Kvm", nbytes: int) -> None:
     if kvm.dirty_ring_size:
         raise KvmError("EINVAL", f"rings of {kvm.dirty_ring_size} bytes are enabled already")
     if kvm.vcpus:
-        raise KvmError("EINVAL", f"there are {len(kvm.vcpus)} vCPUs already, without rings")
+        raise KvmError(
+            "EINVAL", f"expected before any vCPU is made; there is {len(kvm.vcpus)} already"
+        )
     kvm.dirty_ring_size = nbytes
 
 

@@ -91,6 +91,8 @@ def search_memslots(slots: "Memslots", gfn: Gfn, *, approx: bool = False) -> "Me
     Cost: O(log n).
     Kernel: search_memslots(), include/linux/kvm_host.h (v6.12)
     """
+    if slots.array is not None:
+        return slots.array.find_gfn(gfn, approx=approx)
     slot: MemorySlot | None = None
     node = slots.gfn_tree.rb_node
     while node is not None:
@@ -186,6 +188,9 @@ def for_each_memslot_in_gfn_range(
     Cost: O(log n) for the first, O(1) on average for each further one.
     Kernel: kvm_for_each_memslot_in_gfn_range, include/linux/kvm_host.h (v6.12)
     """
+    if slots.array is not None:
+        yield from slots.array.in_gfn_range(start, end)
+        return
     node = _first_that_may_overlap(slots, start)
     if node is not None and node.owner.base_gfn + node.owner.npages <= start:
         node = rb_next(node)

@@ -27,6 +27,9 @@ def for_each_memslot_in_hva_range(
     Locks: srcu or slots_lock.
     Kernel: kvm_for_each_memslot_in_hva_range, virt/kvm/kvm_main.c (v6.12)
     """
+    if slots.array is not None:
+        yield from slots.array.in_hva_range(start_hva, last_hva)
+        return
     tree = slots.hva_tree
     node = interval_tree_iter_first(tree, start_hva, last_hva)
     while node is not None:

@@ -46,6 +46,7 @@ from kvmmu_edu.virt.memory_slot import (
     free_memslot,
     serial_of,
 )
+from kvmmu_edu.virt.memslot_array import MemslotArray, replace_in_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +70,7 @@ class Memslots:
     :ivar hva_tree: the slots by host address; they may overlap there
     :ivar gfn_tree: the slots by guest frame; they may not
     :ivar id_hash: the slots by id
+    :ivar array: the slots in an array instead, or None; see ``memslot_array.py``
     :ivar node_idx: which links of the slots this set uses, 0 or 1
 
     Locks: while active, read under srcu and not changed; while inactive, slots_lock.
@@ -76,6 +78,7 @@ class Memslots:
     """
 
     __slots__ = (
+        "array",
         "as_id",
         "generation",
         "gfn_tree",
@@ -86,8 +89,11 @@ class Memslots:
         "trace",
     )
 
-    def __init__(self, as_id: int, node_idx: int, trace: "Trace") -> None:
+    def __init__(
+        self, as_id: int, node_idx: int, trace: "Trace", *, in_array: bool = False
+    ) -> None:
         """Make an empty set; the first generation of an address space is its number."""
+        self.array = MemslotArray() if in_array else None
         self.as_id = as_id
         self.node_idx = node_idx
         self.trace = trace
@@ -125,6 +131,8 @@ class Memslots:
 
         Ours.
         """
+        if self.array is not None:
+            return self.array.entries[::-1]
         return [node.owner for node in rbtree.in_order(self.gfn_tree)]
 
     def check(self) -> list[MemorySlot]:
@@ -133,6 +141,8 @@ class Memslots:
         :returns: the slots by rising guest frame
         :raises InvariantError: names the slot, the structures and what differs
         """
+        if self.array is not None:
+            return self.array.check()
         by_gfn: list[MemorySlot]
         by_gfn = [node.owner for node in rbtree.check(self.gfn_tree, _BASE_GFN)]
         for low, high in pairwise(by_gfn):
@@ -196,7 +206,11 @@ def init_memslots(kvm: "Kvm", address_spaces: int) -> None:
     Ours: the kernel does it on the way.
     Kernel: kvm_create_vm(), virt/kvm/kvm_main.c (v6.12)
     """
-    sets = [[Memslots(i, j, kvm.trace) for j in (0, 1)] for i in range(address_spaces)]
+    in_array = kvm.choices.memslots == "array"
+    sets = [
+        [Memslots(i, j, kvm.trace, in_array=in_array) for j in (0, 1)]
+        for i in range(address_spaces)
+    ]
     kvm._memslots = sets  # noqa: SLF001 - the kernel's __memslots, which is ours to fill
     kvm.memslots = [Shared(f"kvm->memslots[{i}]", pair[0]) for i, pair in enumerate(sets)]
 
@@ -234,6 +248,8 @@ def id_to_memslot(slots: Memslots, slot_id: int) -> MemorySlot | None:
     Cost: O(n / 128): the number of buckets is fixed.
     Kernel: id_to_memslot(), include/linux/kvm_host.h (v6.12)
     """
+    if slots.array is not None:
+        return slots.array.find_id(slot_id)
     table = slots.id_hash
     node = table.heads[hash_32(slot_id, table.bits)]
     while node is not None:
@@ -272,6 +288,9 @@ def replace_memslot(kvm: "Kvm", old: MemorySlot | None, new: MemorySlot | None) 
     as_id = memslots_get_as_id(old, new)
     slots = get_inactive_memslots(kvm, as_id)
     idx = slots.node_idx
+    if slots.array is not None:
+        replace_in_copy(memslots(kvm, as_id), slots, old, new)
+        return
     kvm.trace.emit(ReplaceMemslot, as_id, idx, serial_of(old), serial_of(new))
 
     if old is not None:
@@ -307,7 +326,10 @@ def free_memslots(kvm: "Kvm") -> None:
     """
     for pair in all_memslots(kvm):
         # both sets have the same slots: each is freed once
-        for slot in pair[1].id_hash.hash_for_each():
+        found = pair[1].id_hash.hash_for_each()
+        if pair[1].array is not None:
+            found = iter(memslots(kvm, pair[1].as_id).slots_by_gfn())
+        for slot in found:
             free_memslot(kvm, slot)
     init_memslots(kvm, len(kvm.memslots))
     kvm.nr_memslot_pages = 0
@@ -329,6 +351,9 @@ def check(kvm: "Kvm") -> None:
     linked = set()
     for as_id, (first, second) in enumerate(all_memslots(kvm)):
         slots, others = first.check(), second.check()
+        if first.array is not None:
+            # the other array is as good as freed
+            slots = others = memslots(kvm, as_id).slots_by_gfn()
         if slots != others:
             ours, theirs = ([slot.serial for slot in found] for found in (slots, others))
             raise InvariantError(f"{first} has the serials {ours}, {second} has {theirs}")

@@ -113,4 +113,6 @@ async def activate_memslot(kvm: "Kvm", old: "MemorySlot | None", new: "MemorySlo
     Kernel: kvm_activate_memslot(), virt/kvm/kvm_main.c (v6.12)
     """
     await swap_active_memslots(kvm, memslots_get_as_id(old, new))
-    replace_memslot(kvm, old, new)
+    # an array is not changed a second time: the next change copies the active one anyhow
+    if kvm.choices.memslots == "tree":
+        replace_memslot(kvm, old, new)

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kvmmu_edu.errors import ensure
+from kvmmu_edu.errors import InvariantError, ensure
 from kvmmu_edu.units import SPTE_ENT_PER_PAGE
 
 #: the frame number of row 0; host pages have frame numbers above all of these
@@ -23,7 +23,13 @@ TABLE_PFN_BASE: Final = 0x100000
 #: tables that fit between that and the frames of the host
 MAX_TABLES: Final = 0x100000
 
+#: what the entries of freed tables hold, so that nobody takes them for anything else
+#: Kernel: POISON_FREE, include/linux/poison.h (v6.12)
+FREED: Final = 0x6B6B_6B6B_6B6B_6B6B
+
 _FIRST_CAPACITY: Final = 32
+#: how many free rows are checked in one expression
+_ROWS_AT_ONCE: Final = 1024
 
 
 class Arena:
@@ -36,7 +42,7 @@ class Arena:
     :ivar parent: the row of the table above, -1 for roots, int32[capacity]
     :ivar parent_index: the column of the entry that points here, int16[capacity]
     :ivar nx_huge_page_disallowed: whether made because huge pages may not be executed
-    :ivar allocated: which rows are in use
+    :ivar allocated: which rows are in use; *live* is the same memory, for single rows
     Cost: 4096 bytes and 24 bytes of side arrays for each table; capacity doubles as needed.
     """
 
@@ -52,6 +58,7 @@ class Arena:
     def _make(self, capacity: int) -> None:
         self.capacity = capacity
         self.spt: NDArray[np.uint64] = np.empty((capacity, SPTE_ENT_PER_PAGE), np.uint64)
+        self.spt[0] = self.nonpresent
         self.gfn = np.zeros(capacity, np.int64)
         self.role = np.zeros(capacity, np.uint32)
         self.parent = np.full(capacity, -1, np.int32)
@@ -64,6 +71,7 @@ class Arena:
         self.words = self.spt.reshape(-1).data.cast("B").cast("Q")
         self.roles = self.role.data
         self.gfns = self.gfn.data
+        self.live = self.allocated.data
 
     def _grow(self) -> None:
         old = self.__dict__.copy()
@@ -103,6 +111,7 @@ class Arena:
         rows = [tables] if isinstance(tables, int) else tables.tolist()
         ensure(self.allocated[rows].all(), f"tables {rows} are freed but not all allocated")
         self.allocated[rows] = False
+        self.spt[rows] = FREED
         self._free.extend(reversed(rows))
         self.used -= len(rows)
 
@@ -122,6 +131,12 @@ class Arena:
             used + len(self._free) == self._top - 1,
             f"{used} rows used and {len(self._free)} free do not make up {self._top - 1}",
         )
+        for first in range(0, len(self._free), _ROWS_AT_ONCE):
+            rows = self._free[first : first + _ROWS_AT_ONCE]
+            written = (self.spt[rows] != FREED).any(axis=1)
+            if written.any():
+                row = rows[int(written.argmax())]
+                raise InvariantError(f"table {row} is free, but its entries were written since")
 
 
 _ARRAYS: Final = (

@@ -9,7 +9,7 @@ Ours: hardware, described in the processors' manuals.
 
 from typing import TYPE_CHECKING, Final
 
-from kvmmu_edu.errors import UsageError
+from kvmmu_edu.errors import KernelBug, UsageError
 from kvmmu_edu.trace.events import Cause, GuestAccess
 from kvmmu_edu.units import PAGES_PER_HPAGE, SPTE_LEVEL_BITS, Gpa, Level, Pfn
 from kvmmu_edu.x86.arena import TABLE_PFN_BASE
@@ -49,9 +49,15 @@ _EPT_RWX: Final = 7
 #: the bits of a frame number, after the shift
 _FRAME_BITS: Final = 0xFF_FFFF_FFFF
 
+#: what a walk through a stale entry of the paging-structure cache proves
+_FLUSH_IS_MISSING: Final = "a flush is missing, or comes too late"
+
 _READ: Final = PFERR_GUEST_FINAL_MASK | PFERR_USER_MASK
 _WRITE: Final = _READ | PFERR_WRITE_MASK
 _FETCH: Final = _READ | PFERR_FETCH_MASK
+#: ours: of an access that loads before it stores
+_LOADS_FIRST: Final = 1 << 62
+_WANTED: Final = {"read": _READ, "write": _WRITE, "rmw": _WRITE | _LOADS_FIRST}
 _TABLE: Final = PFERR_GUEST_PAGE_MASK | PFERR_USER_MASK | PFERR_WRITE_MASK
 
 
@@ -100,29 +106,19 @@ class Cpu:
 
     def access(self, access: Access) -> bool:
         """Do one data access; return false if it faults."""
-        gpa = self.to_gpa(access.gva)
-        if gpa < 0 or not self._do(access, gpa):
+        kind, gva, size, value = access
+        gpa = self.to_gpa(gva)
+        pfn = self._translate(gpa, _WANTED[kind]) if gpa >= 0 else -1
+        if pfn < 0:
             return False
-        trace = self.mmu.kvm.trace
-        if trace.keeps_events:
-            trace.emit(GuestAccess, self.vcpu.vcpu_id, access.kind, gpa)
+        kvm = self.mmu.kvm
+        if kind == "rmw":
+            value = kvm.mm.load(pfn, gpa & 0xFFF, size) + (value or 1) & (1 << 8 * size) - 1
+        if kind != "read":
+            kvm.mm.store(pfn, gpa & 0xFFF, value, size)
+        if kvm.trace.keeps_events:
+            kvm.trace.emit(GuestAccess, self.vcpu.vcpu_id, kind, gpa)
         return True
-
-    def _do(self, access: Access, gpa: Gpa) -> bool:
-        mm = self.mmu.kvm.mm
-        offset = gpa & 0xFFF
-        if access.kind == "read":
-            return self._translate(gpa, _READ) >= 0
-        if access.kind == "write":
-            pfn = self._translate(gpa, _WRITE)
-            if pfn >= 0:
-                mm.store(pfn, offset, access.value, access.size)
-            return pfn >= 0
-        pfn = self._translate(gpa, _WRITE, loads_first=True)
-        if pfn >= 0:
-            value = mm.load(pfn, offset, access.size) + (access.value or 1)
-            mm.store(pfn, offset, value & ((1 << 8 * access.size) - 1), access.size)
-        return pfn >= 0
 
     def to_gpa(self, gva: int) -> Gpa:
         """Translate a guest virtual address through the guest's tables; -1 on a fault.
@@ -148,7 +144,7 @@ class Cpu:
                 return (table & ~low) | (gva & low)
         raise AssertionError
 
-    def _translate(self, gpa: Gpa, wanted: int, *, loads_first: bool = False) -> Pfn:
+    def _translate(self, gpa: Gpa, wanted: int) -> Pfn:
         """Return the host frame behind *gpa*, or -1 and leave why in the fault fields."""
         gfn = gpa >> 12
         known = self.tlb.lookup(gfn)
@@ -157,33 +153,53 @@ class Cpu:
             clean = wanted & PFERR_WRITE_MASK and not spte & self.mmu.fmt.shadow_dirty_mask
             if not clean and self._allows(spte, wanted):
                 return _frame(spte, level, gfn)
-        return self._walk(gpa, wanted, loads_first=loads_first)
+        try:
+            return self._walk(gpa, wanted)
+        except IndexError as error:
+            msg = f"{self._walks_to(gfn)} memory that holds no page table: {_FLUSH_IS_MISSING}"
+            raise KernelBug(msg) from error
 
-    def _walk(self, gpa: Gpa, wanted: int, *, loads_first: bool) -> Pfn:
-        """Walk the nested tables from the root; set accessed and dirty bits in the leaf."""
-        words, present = self.mmu.arena.words, self._present
-        gfn, table = gpa >> 12, self.vcpu.arch.root
-        shift = _TOP_SHIFT
+    def _walks_to(self, gfn: int) -> str:
+        return f"vCPU {self.vcpu.vcpu_id} walks to gfn {gfn:#x} through"
+
+    def _walk(self, gpa: Gpa, wanted: int) -> Pfn:  # noqa: C901 - hot
+        """Walk the nested tables to the leaf; set accessed and dirty bits there.
+
+        The walk begins at the root, or at the lowest table that the CPU remembers.
+        """
+        words, present, tlb = self.mmu.arena.words, self._present, self.tlb
+        gfn, table, shift = gpa >> 12, self.vcpu.arch.root, _TOP_SHIFT
+        known = tlb.tables.get(gfn >> SPTE_LEVEL_BITS)
+        if known:
+            table, shift = known, 0
+        else:
+            known = tlb.directories.get(gfn >> 2 * SPTE_LEVEL_BITS)
+            if known:
+                table, shift = known, SPTE_LEVEL_BITS
+        if known and not self.mmu.arena.live[known]:
+            msg = f"{self._walks_to(gfn)} page table {known}, which was freed: {_FLUSH_IS_MISSING}"
+            raise KernelBug(msg)
+        above = 0
         while True:
             index = (gfn >> shift) & 511
             spte = words[table << SPTE_LEVEL_BITS | index]
             if not spte & present:
-                if loads_first:
-                    wanted &= ~PFERR_WRITE_MASK
-                return self._fault(gpa, wanted, spte)
+                return self._fault(gpa, wanted, 0)
             if not shift or spte & PT_PAGE_SIZE_MASK:
                 break
-            table = (spte >> 12 & _FRAME_BITS) - TABLE_PFN_BASE
+            above, table = table, (spte >> 12 & _FRAME_BITS) - TABLE_PFN_BASE
             shift -= SPTE_LEVEL_BITS
         if spte & self._mmio_mask == self._mmio_value:
-            return self._fault(gpa, wanted & ~PFERR_WRITE_MASK if loads_first else wanted, spte)
+            return self._fault(gpa, wanted, PFERR_RSVD_MASK)
         if not self._allows(spte, wanted):
-            return self._fault(gpa, wanted | PFERR_PRESENT_MASK, spte)
+            return self._fault(gpa, wanted, PFERR_PRESENT_MASK)
         level = shift // SPTE_LEVEL_BITS + 1
         used = spte | (self._used_by_write if wanted & PFERR_WRITE_MASK else self._used_by_read)
         if used != spte:
             self._set_used(table, index, level, gfn, spte, used)
-        self.tlb.insert(gfn, level, used)
+        tlb.insert(gfn, level, used)
+        if above and not tlb.empty_at_entry:
+            tlb.remember_tables(gfn, level, table, above)
         return _frame(used, level, gfn)
 
     def _set_used(self, table: int, index: int, level: Level, gfn: int, old: int, new: int) -> None:
@@ -198,10 +214,13 @@ class Cpu:
             return bool(is_executable_pte(spte, self.mmu.fmt))
         return bool(spte & PT_PRESENT_MASK)
 
-    def _fault(self, gpa: Gpa, error_code: int, spte: int) -> Pfn:
-        if spte & self._mmio_mask == self._mmio_value:
-            error_code |= PFERR_RSVD_MASK
-        self.fault_gpa, self.fault_error_code = gpa, error_code
+    def _fault(self, gpa: Gpa, wanted: int, why: int) -> Pfn:
+        """Note that an access failed, because of what the bits of *why* say; return -1."""
+        if wanted & _LOADS_FIRST:
+            # where there is no page, it is the load that fails
+            wanted &= ~_LOADS_FIRST if why == PFERR_PRESENT_MASK else _READ
+        self.tlb.forget_tables(gpa >> 12)
+        self.fault_gpa, self.fault_error_code = gpa, wanted | why
         return -1
 
 

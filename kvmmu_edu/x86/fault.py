@@ -243,7 +243,7 @@ def _last_spte(mmu: MmuState, root: int, fault: PageFault) -> TdpIter:
     Kernel: kvm_tdp_mmu_fast_pf_get_last_sptep(), arch/x86/kvm/mmu/tdp_mmu.c;
         fast_pf_get_last_sptep(), arch/x86/kvm/mmu/mmu.c (v6.12)
     """
-    for it in for_each_tdp_pte(mmu, root, fault.gfn):
+    for it in for_each_tdp_pte(mmu, root, fault.gfn, 1):
         last = it
     return last
 
@@ -298,7 +298,7 @@ def handle_mmio_page_fault(vcpu: "KvmVcpu", gpa: Gpa) -> int:
         return RetPf.EMULATE
     mmu = mmu_of(vcpu.kvm)
     spte = 0
-    for it in for_each_tdp_pte(mmu, vcpu.arch.root, gpa >> 12):
+    for it in for_each_tdp_pte(mmu, vcpu.arch.root, gpa >> 12, 1):
         spte = it.old_spte
     if not is_mmio_spte(spte, mmu.fmt):
         return RetPf.RETRY

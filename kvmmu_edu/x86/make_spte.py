@@ -66,7 +66,7 @@ def make_spte(
     fmt = mmu.fmt
     level = role_level(role)
     access = role_access(role)
-    spte = SPTE_MMU_PRESENT_MASK | fmt.shadow_present_mask | (pfn << 12) | fmt.shadow_memtype_mask
+    spte = fmt.every_page | pfn << 12
     if not prefetch:
         spte |= fmt.shadow_accessed_mask
     if level > PG_LEVEL_4K:
@@ -81,7 +81,7 @@ def make_spte(
     spte |= fmt.shadow_host_writable_mask
     if access & ACC_WRITE_MASK:
         spte |= PT_WRITABLE_MASK | fmt.shadow_mmu_writable_mask
-        if not (is_last_spte(old_spte, level) and is_writable_pte(old_spte)):
+        if not (is_writable_pte(old_spte) and is_last_spte(old_spte, level)):
             spte |= fmt.shadow_dirty_mask
         if slot_dirty_track_enabled(slot):
             mark_page_dirty_in_slot(mmu.kvm, slot, gfn)

@@ -52,7 +52,7 @@ class MmuState:
     :ivar fmt: the masks of the SPTE format
     :ivar grain: how many entries a walk may handle at once
     :ivar tdp_mmu_enabled: whether the TDP MMU maps what the guest uses
-    :ivar roots: rows of the TDP roots, oldest first
+    :ivar roots: rows of the TDP roots, newest first
     :ivar root_count: references to each root
     :ivar tdp_mmu_pages: tables linked, roots not counted
     :ivar shadow: the pages of the shadow MMU
@@ -81,6 +81,8 @@ class MmuState:
         self.roots: list[int] = []
         # tdp_mmu_pages_lock; ordered as the kernel's list: a dict keeps the order of insertion
         self.possible_nx_huge_pages: dict[int, None] = {}
+        # tdp_mmu_pages_lock, or mmu_lock for writing; empty where tables are only counted
+        self.listed_tdp_mmu_pages: dict[int, None] = {}
 
         # atomic
         self.root_count: dict[int, int] = {}

@@ -25,6 +25,7 @@ from kvmmu_edu.sync.timer_wheel import msecs_to_jiffies
 from kvmmu_edu.virt.gfn_tree import _gfn_to_memslot
 from kvmmu_edu.virt.memory_slot import slot_dirty_track_enabled
 from kvmmu_edu.virt.memslots import memslots
+from kvmmu_edu.virt.requests import flush_remote_tlbs
 from kvmmu_edu.x86.mmu_page import role_as_id
 from kvmmu_edu.x86.mmu_state import MmuState, mmu_of
 from kvmmu_edu.x86.nx_huge_pages import (
@@ -32,7 +33,11 @@ from kvmmu_edu.x86.nx_huge_pages import (
     nx_hugepage_mitigation_hard_disabled,
     unaccount_nx_huge_page,
 )
-from kvmmu_edu.x86.shadow_zap import mmu_prepare_zap_page, mmu_remote_flush_or_zap
+from kvmmu_edu.x86.shadow_zap import (
+    mmu_commit_zap_page,
+    mmu_prepare_zap_page,
+    mmu_remote_flush_or_zap,
+)
 from kvmmu_edu.x86.tdp_zap import tdp_mmu_zap_sp
 
 if TYPE_CHECKING:
@@ -107,8 +112,10 @@ async def recover_nx_huge_pages(mmu: MmuState) -> None:
             else:
                 flush |= await tdp_mmu_zap_sp(mmu, sp)
             if kvm.sched.need_resched():
-                mmu_remote_flush_or_zap(mmu, invalid_list, remote_flush=flush)
-                await _give_way(kvm)
+                # freeing shadow pages flushes for all
+                flush = flush and not invalid_list
+                mmu_commit_zap_page(mmu, invalid_list)
+                await _give_way(kvm, flush=flush)
                 flush = False
         mmu_remote_flush_or_zap(mmu, invalid_list, remote_flush=flush)
         kvm.rcu.read_unlock()
@@ -125,8 +132,10 @@ def _is_logged(mmu: MmuState, sp: int) -> bool:
     return slot is not None and slot_dirty_track_enabled(slot)
 
 
-async def _give_way(kvm: "Kvm") -> None:
-    """Let others have mmu_lock; what has to be flushed was flushed before."""
+async def _give_way(kvm: "Kvm", *, flush: bool) -> None:
+    """Let others have mmu_lock; what has to be flushed is flushed before."""
+    if flush:
+        flush_remote_tlbs(kvm, "kvm_nx_huge_page_recovery_worker")
     kvm.rcu.read_unlock()
     await kvm.mmu_lock.write.__aexit__()
     await kvm.sched.checkpoint("mmu_lock")

@@ -114,10 +114,10 @@ class PageFault:
         """Describe a fault at *addr*."""
         self.addr = addr
         self.error_code = error_code
-        self.exec = bool(error_code & PFERR_FETCH_MASK)
-        self.write = bool(error_code & PFERR_WRITE_MASK)
-        self.present = bool(error_code & PFERR_PRESENT_MASK)
-        self.rsvd = bool(error_code & PFERR_RSVD_MASK)
+        self.exec = error_code & PFERR_FETCH_MASK != 0
+        self.write = error_code & PFERR_WRITE_MASK != 0
+        self.present = error_code & PFERR_PRESENT_MASK != 0
+        self.rsvd = error_code & PFERR_RSVD_MASK != 0
         self.prefetch = prefetch
         self.nx_huge_page_workaround_enabled = nx
         self.gfn: Gfn = addr >> 12
@@ -155,7 +155,8 @@ def mmu_max_mapping_level(
     if level == PG_LEVEL_4K:
         return level
     hva = slot.userspace_addr + ((gfn - slot.base_gfn) << 12)
-    return min(level, mmu.kvm.mm.mapping_level(hva))
+    host_level = mmu.kvm.mm.mapping_level(hva)
+    return min(level, host_level)
 
 
 def mmu_hugepage_adjust(mmu: "MmuState", fault: PageFault) -> None:

@@ -18,7 +18,8 @@ async def tdp_mmu_iter_cond_resched(
     """Give way if another task needs mmu_lock or the CPU; return whether that was done.
 
     A pending flush comes first: once the RCU section ends, tables that a vCPU may still have
-    cached can be freed.  After that the caller starts from the root again (``continue``).
+    cached can be freed.  (Before Linux 5.18 it came after; then each removed table had been
+    flushed for already.)  After that the caller starts from the root again (``continue``).
     A walk that has not moved since it last gave way does not give way again.
 
     Locks: drops and takes mmu_lock and the RCU section.
@@ -29,9 +30,12 @@ async def tdp_mmu_iter_cond_resched(
     if it.next_last_level_gfn == it.yielded_gfn or not sched.need_resched():
         return False
     kvm = mmu.kvm
-    if flush:
+    batched = kvm.choices.flush_on_zap == "batched"
+    if flush and batched:
         flush_remote_tlbs(kvm, "tdp_mmu_iter_cond_resched")
     kvm.rcu.read_unlock()
+    if flush and not batched:
+        flush_remote_tlbs(kvm, "tdp_mmu_iter_cond_resched")
     guard = kvm.mmu_lock.read if shared else kvm.mmu_lock.write
     await guard.__aexit__()
     await sched.checkpoint("mmu_lock")

@@ -74,7 +74,7 @@ def for_each_slot_rmap_range(
                 yield RmapPlace(slot, array.gfn_at(index), level, array.heads[index])
 
 
-async def walk_slot_rmaps_range(
+async def _walk_slot_rmaps(
     mmu: MmuState,
     slot: "MemorySlot",
     handler: Handler,
@@ -117,7 +117,7 @@ async def walk_slot_rmaps(
     Kernel: walk_slot_rmaps(), arch/x86/kvm/mmu/mmu.c (v6.12)
     """
     end = slot.base_gfn + slot.npages
-    return await walk_slot_rmaps_range(
+    return await _walk_slot_rmaps(
         mmu,
         slot,
         handler,
@@ -166,6 +166,7 @@ async def rmap_remove_write_access(mmu: MmuState, slot: "MemorySlot", start_leve
     The caller flushes, after mmu_lock was dropped.
 
     Locks: mmu_lock for writing.
+    Ours as a name: the half of a kernel function that is about reverse maps.
     Kernel: kvm_mmu_slot_remove_write_access(), arch/x86/kvm/mmu/mmu.c (v6.12)
     """
     levels = (start_level, MAX_HUGEPAGE_LEVEL)
@@ -177,6 +178,7 @@ def rmap_write_protect_pt_masked(mmu: MmuState, slot: "MemorySlot", gfn: Gfn, ma
 
     :param gfn: the page of bit 0
     Locks: mmu_lock for writing.
+    Ours as a name: the half of a kernel function that is about reverse maps.
     Kernel: kvm_mmu_write_protect_pt_masked(), arch/x86/kvm/mmu/mmu.c (v6.12)
     """
     first, end = gfn + (mask & -mask).bit_length() - 1, gfn + mask.bit_length()
@@ -191,6 +193,7 @@ def rmap_write_protect_gfn(mmu: MmuState, slot: "MemorySlot", gfn: Gfn, min_leve
 
     :returns: whether a flush is owed
     Locks: mmu_lock for writing.
+    Ours as a name: the half of a kernel function that is about reverse maps.
     Kernel: kvm_mmu_slot_gfn_write_protect(), arch/x86/kvm/mmu/mmu.c (v6.12)
     """
     flush = False
@@ -220,7 +223,7 @@ async def rmap_zap_gfn_range(mmu: MmuState, gfn_range: "GfnRange") -> bool:
     Kernel: __kvm_rmap_zap_gfn_range(), arch/x86/kvm/mmu/mmu.c (v6.12)
     In v6.1: kvm_handle_gfn_range(), which does not give way.
     """
-    return await walk_slot_rmaps_range(
+    return await _walk_slot_rmaps(
         mmu,
         gfn_range.slot,
         _zap_rmap,

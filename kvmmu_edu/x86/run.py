@@ -70,27 +70,27 @@ async def _visit_user_space(vcpu: "KvmVcpu") -> None:
 
 async def _run_instruction(vcpu: "KvmVcpu", instruction: Instruction, exits: list[Exit]) -> bool:
     """Run one instruction to its end, faults included; false if the vCPU cannot go on."""
-    cpu = vcpu.arch.cpu
+    kvm, cpu = vcpu.kvm, vcpu.arch.cpu
+    rip, accesses, _ = instruction
     for _ in range(_MAX_FAULTS):
-        await vcpu.kvm.sched.checkpoint("guest", vcpu.vcpu_id)
+        await kvm.sched.checkpoint("guest", vcpu.vcpu_id)
         if vcpu.requests or vcpu.mode.read_once() != IN_GUEST_MODE:
             if vcpu.dirty_ring is not None and _must_collect(vcpu, instruction, exits):
                 return False
             await vcpu_enter_guest(vcpu)
-        fetched = instruction.rip is None or cpu.fetch(instruction.rip)
+        fetched = rip is None or cpu.fetch(rip)
         if fetched:
-            for access in instruction.accesses:
+            for access in accesses:
                 if not cpu.access(access):
                     break
             else:
                 return True
         leave_guest(vcpu)
         gpa, error_code = cpu.fault_gpa, cpu.fault_error_code
-        rip = instruction.rip or 0
-        vcpu.kvm.trace.emit(PageFaultTaken, vcpu.vcpu_id, rip, gpa, error_code)
+        kvm.trace.emit(PageFaultTaken, vcpu.vcpu_id, rip or 0, gpa, error_code)
         ret = await mmu_page_fault(vcpu, gpa, error_code)
         if ret == RetPf.EMULATE:
-            if vcpu.kvm.choices.is_6_1 and retry_instruction(vcpu, instruction, gpa):
+            if kvm.choices.is_6_1 and retry_instruction(vcpu, instruction, gpa):
                 continue
             return await x86_emulate_instruction(vcpu, instruction, exits, fetched=fetched)
     msg = f"vCPU {vcpu.vcpu_id} faults at {gpa:#x} again and again"

@@ -2,7 +2,7 @@
 
 All but the fast page fault and the CPU itself hold mmu_lock for writing here, so an entry is
 stored plainly, or exchanged where those two may have changed it.  The kernel traces none of
-these changes; the events have the mark ``shadow``.
+these changes; they have an event of their own.
 
 ==================================  =====================================================
 :func:`mmu_spte_set`                an empty entry gets a table, a page, or an MMIO SPTE
@@ -15,7 +15,7 @@ Kernel: arch/x86/kvm/mmu/mmu.c (v6.12)
 """
 
 from kvmmu_edu.errors import KernelBug
-from kvmmu_edu.trace.events import Cause, SpteChanged
+from kvmmu_edu.trace.events import Cause, ShadowSpteChanged
 from kvmmu_edu.units import PAGES_PER_HPAGE, SPTE_ENT_PER_PAGE, Gfn, Level
 from kvmmu_edu.x86.mmu_page import role_as_id, role_level
 from kvmmu_edu.x86.mmu_state import MmuState
@@ -43,6 +43,7 @@ def sptep_of(table: int, index: int) -> Sptep:
 def table_and_index(sptep: Sptep) -> tuple[int, int]:
     """Return the table that an entry is in, and its column.
 
+    Ours as a name.
     Kernel: sptep_to_sp(), arch/x86/kvm/mmu/spte.h; spte_index(), arch/x86/kvm/mmu/spte.h (v6.12)
     """
     return divmod(sptep, SPTE_ENT_PER_PAGE)
@@ -84,7 +85,7 @@ def _store(mmu: MmuState, sptep: Sptep, new: int, cause: Cause) -> int:
         level = role_level(role)
         leaves = is_shadow_present_leaf(new, level) - is_shadow_present_leaf(old, level)
         where = (role_as_id(role), level, mmu_page_get_gfn(mmu, sptep), table, index)
-        mmu.kvm.trace.emit(SpteChanged, *where, old, new, cause, leaves, True)  # noqa: FBT003
+        mmu.kvm.trace.emit(ShadowSpteChanged, *where, old, new, cause, leaves)
     return old
 
 

@@ -14,7 +14,7 @@ Simplified: all pages are direct (no guest page tables are shadowed), so none is
 from collections.abc import Iterator
 from typing import Final
 
-from kvmmu_edu.trace.events import GetMmuPage, MmuPageFreed, ShadowPageLookup
+from kvmmu_edu.trace.events import GetShadowPage, MmuPageFreed, ShadowPageLookup
 from kvmmu_edu.units import Gfn
 from kvmmu_edu.x86.mmu_page import role_as_id, role_is_invalid, role_level
 from kvmmu_edu.x86.mmu_state import MmuState
@@ -68,7 +68,7 @@ def mmu_get_shadow_page(mmu: MmuState, gfn: Gfn, role: int) -> int:
     found = mmu_find_shadow_page(mmu, gfn, role)
     row = found or mmu_alloc_shadow_page(mmu, gfn, role)
     what = (row, role_as_id(role), gfn, role_level(role), role)
-    mmu.kvm.trace.emit(GetMmuPage, *what, not found, mmu.shadow.pages[row].mmu_valid_gen)
+    mmu.kvm.trace.emit(GetShadowPage, *what, not found, mmu.shadow.pages[row].mmu_valid_gen)
     return row
 
 

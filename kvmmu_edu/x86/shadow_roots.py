@@ -38,6 +38,7 @@ async def mmu_free_shadow_root(vcpu: "KvmVcpu", root: int) -> None:
     """Drop the reference of *vcpu* to its root; free it if it was invalid and this the last.
 
     Locks: takes mmu_lock for writing.
+    Ours as a name.
     Kernel: mmu_free_root_page(), arch/x86/kvm/mmu/mmu.c; kvm_mmu_free_roots(),
         arch/x86/kvm/mmu/mmu.c (v6.12)
     """

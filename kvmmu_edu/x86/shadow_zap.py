@@ -16,7 +16,7 @@ Simplified: without guest page tables a removed page takes no other page with it
 from typing import TYPE_CHECKING, Final
 
 from kvmmu_edu.errors import KvmError
-from kvmmu_edu.trace.events import Cause, PrepareZapPage, RootInvalidated, ShadowPagesRecycled
+from kvmmu_edu.trace.events import Cause, PrepareZapShadowPage, RootInvalidated, ShadowPagesRecycled
 from kvmmu_edu.units import SPTE_ENT_PER_PAGE
 from kvmmu_edu.virt.requests import flush_remote_tlbs, make_all_cpus_request
 from kvmmu_edu.virt.vcpu import REQ_MMU_FREE_OBSOLETE_ROOTS
@@ -98,7 +98,7 @@ def mmu_prepare_zap_page(mmu: MmuState, row: int, invalid_list: list[int]) -> in
     arena, page, active = mmu.arena, mmu.shadow.pages[row], mmu.shadow.active_mmu_pages
     role = arena.roles[row]
     what = (row, role_as_id(role), arena.gfns[row], role_level(role), role)
-    mmu.kvm.trace.emit(PrepareZapPage, *what, page.mmu_valid_gen, page.root_count, True)  # noqa: FBT003
+    mmu.kvm.trace.emit(PrepareZapShadowPage, *what, page.mmu_valid_gen, page.root_count)
     _unlink_children(mmu, row)
     for parent_pte in list(for_each_rmap_spte(page.parent_ptes)):
         drop_parent_pte(mmu, row, parent_pte)
@@ -261,6 +261,7 @@ async def shadow_zap_all(mmu: MmuState) -> None:
     """Zap every page, as the VM ends.
 
     Locks: mmu_lock for writing, dropped to give way.
+    Ours as a name: the half of a kernel function that is about shadow pages.
     Kernel: kvm_mmu_zap_all(), arch/x86/kvm/mmu/mmu.c (v6.12)
     """
     shadow = mmu.shadow

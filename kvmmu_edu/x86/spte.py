@@ -22,7 +22,7 @@ Predicates take one SPTE (an int) or an array of them (uint64) and answer in kin
 Kernel: arch/x86/kvm/mmu/spte.h, arch/x86/kvm/mmu/spte.c (v6.12)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -83,6 +83,13 @@ class SpteFormat:
     shadow_mmio_access_mask: int
     SHADOW_NONPRESENT_VALUE: int
     FROZEN_SPTE: int
+    #: ours: the bits that an SPTE has for whichever page it maps
+    every_page: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Put together what goes into every SPTE."""
+        always = SPTE_MMU_PRESENT_MASK | self.shadow_present_mask | self.shadow_memtype_mask
+        object.__setattr__(self, "every_page", always)
 
 
 def spte_format(choices: Choices) -> SpteFormat:

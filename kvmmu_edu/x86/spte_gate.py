@@ -35,7 +35,6 @@ from kvmmu_edu.virt.requests import flush_remote_tlbs_range
 from kvmmu_edu.x86.arena import table_of, tables_of
 from kvmmu_edu.x86.mmu_page import role_as_id, role_level
 from kvmmu_edu.x86.mmu_state import MmuState
-from kvmmu_edu.x86.nx_huge_pages import untrack_possible_nx_huge_page
 from kvmmu_edu.x86.spte import (
     is_shadow_present_leaf,
     is_shadow_present_pte,
@@ -43,6 +42,7 @@ from kvmmu_edu.x86.spte import (
     spte_to_pfn,
 )
 from kvmmu_edu.x86.tdp_iter import Span, TdpIter
+from kvmmu_edu.x86.tdp_pages import tdp_mmu_unlink_sp
 
 
 def count(flags: Any) -> int:
@@ -50,12 +50,13 @@ def count(flags: Any) -> int:
 
     Ours.
     """
-    return int(np.count_nonzero(flags)) if isinstance(flags, np.ndarray) else int(flags)
+    if flags is False:
+        return 0
+    return 1 if flags is True else int(np.count_nonzero(flags))
 
 
-def _store(mmu: MmuState, table: Tables, index: int | slice, new: Sptes) -> None:
-    if isinstance(table, int) and isinstance(index, int):
-        assert isinstance(new, int)
+def _store(mmu: MmuState, table: Any, index: Any, new: Any) -> None:
+    if isinstance(index, int):
         mmu.arena.words[table * SPTE_ENT_PER_PAGE + index] = new
     else:
         mmu.arena.spt[table, index] = new
@@ -72,19 +73,9 @@ def change_quietly(
     Ours as a name: the kernel stores in several places.
     Kernel: __kvm_tdp_mmu_write_spte(), arch/x86/kvm/mmu/tdp_iter.h (v6.12)
     """
-    _store(mmu, span.table, span.index, new)
-    mmu.kvm.trace.emit(
-        SpteChanged,
-        span.as_id,
-        span.level,
-        span.gfn,
-        span.table,
-        span.index,
-        old,
-        new,
-        cause,
-        0,
-    )
+    as_id, level, gfn, table, index = span.as_id, span.level, span.gfn, span.table, span.index
+    _store(mmu, table, index, new)
+    mmu.kvm.trace.emit(SpteChanged, as_id, level, gfn, table, index, old, new, cause, 0)
 
 
 async def tdp_mmu_set_spte_atomic(mmu: MmuState, it: TdpIter, new: Sptes, cause: Cause) -> bool:
@@ -201,8 +192,8 @@ async def handle_changed_spte(
     if was_leaf is not False and is_leaf is not False:
         _check_same_pfn(span, old, new, was_leaf & is_leaf)
     leaves = count(is_leaf) - count(was_leaf)
-    where = (span.as_id, level, span.gfn, span.table, span.index)
-    mmu.kvm.trace.emit(SpteChanged, *where, old, new, cause, leaves)
+    as_id, gfn, table, index = span.as_id, span.gfn, span.table, span.index
+    mmu.kvm.trace.emit(SpteChanged, as_id, level, gfn, table, index, old, new, cause, leaves)
     if level > 1:
         gone = is_shadow_present_table(old, level)
         if gone is not False:
@@ -241,6 +232,9 @@ async def handle_removed_pt(mmu: MmuState, tables: Tables, *, shared: bool) -> N
     :param tables: one table, or adjacent tables of one level
     :param shared: others may still be changing the entries: freeze them all, empty or not;
         otherwise only the present ones
+    Nobody flushes here: who removed the tables does so before its RCU section ends, once for
+    all of them.  Before Linux 5.18 each table was flushed for (``flush_on_zap="per_table"``).
+
     Locks: mmu_lock.  The tables themselves are ours alone: this task unlinked them.
     Kernel: handle_removed_pt(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
     """
@@ -249,7 +243,7 @@ async def handle_removed_pt(mmu: MmuState, tables: Tables, *, shared: bool) -> N
     role, gfn = arena.roles[first], arena.gfns[first]
     level, as_id = role_level(role), role_as_id(role)
     trace.emit(PrepareZapPage, tables, as_id, gfn, level, role)
-    await tdp_mmu_unlink_sp(mmu, tables)
+    await tdp_mmu_unlink_sp(mmu, tables, shared=shared)
     if isinstance(tables, int):
         for columns in _freezing_order(mmu, tables, level):
             part_gfn = gfn + columns.start * PAGES_PER_HPAGE[level]
@@ -257,8 +251,17 @@ async def handle_removed_pt(mmu: MmuState, tables: Tables, *, shared: bool) -> N
     else:
         everything = slice(0, SPTE_ENT_PER_PAGE)
         await _freeze(mmu, Span(tables, everything, gfn, level, as_id), shared=shared)
+    if mmu.kvm.choices.flush_on_zap == "per_table":
+        _flush_each_table(mmu, tables, level)
     trace.emit(RcuCallbackQueued, tables)
     mmu.kvm.rcu.call(lambda: tdp_mmu_free_sp_rcu_callback(mmu, tables))
+
+
+def _flush_each_table(mmu: MmuState, tables: Tables, level: Level) -> None:
+    """Flush once for each removed table, as before Linux 5.18."""
+    for table in [tables] if isinstance(tables, int) else tables.tolist():
+        gfn, npages = mmu.arena.gfns[table], PAGES_PER_HPAGE[level + 1]
+        flush_remote_tlbs_range(mmu.kvm, gfn, npages, "handle_removed_tdp_mmu_page")
 
 
 def _freezing_order(mmu: MmuState, table: int, level: Level) -> list[slice]:
@@ -277,24 +280,6 @@ async def _freeze(mmu: MmuState, span: Span, *, shared: bool) -> None:
         new = np.where(doomed, np.uint64(frozen), old)
         _store(mmu, span.table, span.index, new)
         await handle_changed_spte(mmu, span, old, new, Cause.FREEZE, shared=shared)
-
-
-async def tdp_mmu_unlink_sp(mmu: MmuState, tables: Tables) -> None:
-    """Stop counting tables, and forget that they stand in for NX huge pages.
-
-    Locks: tdp_mmu_pages_lock, only for a table made because of NX huge pages.
-    Kernel: tdp_mmu_unlink_sp(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
-    """
-    rows = [tables] if isinstance(tables, int) else tables.tolist()
-    mmu.tdp_mmu_pages.add_return(-len(rows))
-    flagged = mmu.arena.nx_huge_page_disallowed
-    if not flagged[rows].any():
-        return
-    for row in rows:
-        if flagged[row]:
-            async with mmu.tdp_mmu_pages_lock:
-                flagged[row] = False
-                untrack_possible_nx_huge_page(mmu, row)
 
 
 def tdp_mmu_free_sp_rcu_callback(mmu: MmuState, tables: Tables) -> None:

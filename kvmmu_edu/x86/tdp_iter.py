@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from kvmmu_edu.trace.events import Tables
 from kvmmu_edu.units import (
     PAGES_PER_HPAGE,
+    PT64_ROOT_4LEVEL,
     SPTE_ENT_PER_PAGE,
     SPTE_LEVEL_BITS,
     Gfn,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 _TABLE_OR_PAGE: Final = SPTE_MMU_PRESENT_MASK | PT_PAGE_SIZE_MASK
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Span:
     """Entries of one level: of one table, or of adjacent tables.
 
@@ -119,16 +120,20 @@ class TdpIter:
         Kernel: tdp_iter_refresh_sptep(), arch/x86/kvm/mmu/tdp_iter.c (v6.12)
         """
         table, index = self.table, self.index
-        if isinstance(table, int) and isinstance(index, int):
+        if isinstance(index, int):
             self.old_spte = self.arena.words[table * SPTE_ENT_PER_PAGE + index]
         else:
             self.old_spte = self.arena.spt[table, index].copy()
 
 
-def for_each_tdp_pte(mmu: "MmuState", root: int, gfn: Gfn) -> Iterator[TdpIter]:
+def for_each_tdp_pte(
+    mmu: "MmuState", root: int, gfn: Gfn, top: Level = PT64_ROOT_4LEVEL
+) -> Iterator[TdpIter]:
     """Walk from *root* towards one frame; yields each entry on the way, empty or not.
 
-    The caller may link a table into the entry it stands on; the walk then goes on into it.
+    Entries above level *top* are passed over if they point to a table: with 1, only the last
+    entry of the way is yielded.  The caller may link a table into the entry it stands on; the
+    walk then goes on into it.
 
     Kernel: tdp_mmu_for_each_pte, arch/x86/kvm/mmu/tdp_mmu.c; try_step_down(),
         arch/x86/kvm/mmu/tdp_iter.c (v6.12)
@@ -136,26 +141,27 @@ def for_each_tdp_pte(mmu: "MmuState", root: int, gfn: Gfn) -> Iterator[TdpIter]:
     arena = mmu.arena
     it = TdpIter(arena, root, 1, gfn + 1, 1)
     it.next_last_level_gfn = gfn
-    table, level = root, it.level
-    while True:
+    table = root
+    for level in range(it.root_level, 0, -1):
         shift = (level - 1) * SPTE_LEVEL_BITS
-        it.level = level
-        it.gfn = gfn >> shift << shift
-        it.table = table
-        it.index = (gfn >> shift) & 511
-        word = table << SPTE_LEVEL_BITS | it.index
-        spte = it.old_spte = arena.words[word]
-        it.child = _child(spte, level)
+        index = gfn >> shift & SPTE_ENT_PER_PAGE - 1
+        word = table << SPTE_LEVEL_BITS | index
+        spte = arena.words[word]
+        if level > top and spte & _TABLE_OR_PAGE == SPTE_MMU_PRESENT_MASK:
+            table = table_of(spte)
+            continue
+        child = _child(spte, level)
+        it.level, it.gfn, it.table, it.index = level, gfn >> shift << shift, table, index
+        it.old_spte, it.child = spte, child
         yield it
         # read again: the caller may have linked a table here, or another task removed one
         now = arena.words[word]
         if now != spte:
-            it.old_spte = now
-            it.child = _child(now, level)
-        if not it.child:
+            child = _child(now, level)
+            it.old_spte, it.child = now, child
+        if not child:
             return
-        table = it.child
-        level -= 1
+        table = child
 
 
 def _child(spte: int, level: Level) -> int:
@@ -163,9 +169,9 @@ def _child(spte: int, level: Level) -> int:
 
     Kernel: spte_to_child_pt(), arch/x86/kvm/mmu/tdp_iter.c (v6.12)
     """
-    if level > 1 and spte & _TABLE_OR_PAGE == SPTE_MMU_PRESENT_MASK:
-        return table_of(spte)
-    return 0
+    if level == 1 or spte & _TABLE_OR_PAGE != SPTE_MMU_PRESENT_MASK:
+        return 0
+    return table_of(spte)
 
 
 def for_each_tdp_pte_min_level(

@@ -58,10 +58,12 @@ async def tdp_mmu_map(mmu: MmuState, vcpu: "KvmVcpu", fault: PageFault) -> int:
     kvm.trace.emit(SpteRequested, fault.gfn, requested_pfn(fault), fault.goal_level)
     kvm.rcu.read_lock()
     ret = RetPf.RETRY
-    for it in for_each_tdp_pte(mmu, vcpu.arch.root, fault.gfn):
-        if fault.nx_huge_page_workaround_enabled:
+    frozen, nx = mmu.fmt.FROZEN_SPTE, fault.nx_huge_page_workaround_enabled
+    # above the goal, entries that lead on need no look
+    for it in for_each_tdp_pte(mmu, vcpu.arch.root, fault.gfn, fault.goal_level):
+        if nx:
             disallowed_hugepage_adjust(mmu, fault, it.old_spte, it.level)
-        if it.old_spte == mmu.fmt.FROZEN_SPTE:
+        if it.old_spte == frozen:
             break
         if it.level == fault.goal_level:
             ret = await tdp_mmu_map_handle_target_level(mmu, vcpu, fault, it)
@@ -73,24 +75,14 @@ async def tdp_mmu_map(mmu: MmuState, vcpu: "KvmVcpu", fault: PageFault) -> int:
 
 
 async def _make_way(mmu: MmuState, fault: PageFault, it: TdpIter) -> bool:
-    """Put a table where there is nothing, or a huge page; false if another was quicker.
-
-    In v6.1: a huge page is not split here but zapped, with a flush, and an empty table takes
-        its place: the rest of it has to be faulted in again.
-    """
+    """Put a table where there is nothing, or a huge page; false if another was quicker."""
+    if mmu.kvm.choices.is_6_1:
+        return await _make_way_6_1(mmu, fault, it)
     spte = it.old_spte
-    huge = is_shadow_present_pte(spte) and is_large_pte(spte)
-    if huge and mmu.kvm.choices.is_6_1:
-        if not await tdp_mmu_zap_spte_atomic(mmu, it):
-            return False
-        it.refresh()
-        huge = False
-        if is_frozen_spte(it.old_spte, mmu.fmt):
-            return False
     sp = tdp_mmu_init_child_sp(mmu, it)
     # before the table can be reached: whoever removes it must see the flag
     mmu.arena.nx_huge_page_disallowed[sp] = fault.huge_page_disallowed
-    if huge:
+    if is_shadow_present_pte(spte) and is_large_pte(spte):
         linked = await tdp_mmu_split_huge_page(mmu, it, sp, shared=True)
     else:
         linked = await tdp_mmu_link_sp(mmu, it, sp, shared=True)
@@ -105,12 +97,35 @@ async def _make_way(mmu: MmuState, fault: PageFault, it: TdpIter) -> bool:
     return True
 
 
+async def _make_way_6_1(mmu: MmuState, fault: PageFault, it: TdpIter) -> bool:
+    """Do the same as 6.1 does.
+
+    In v6.1: a huge page is not split here but zapped, with a flush, and an empty table takes
+        its place: the rest of it has to be faulted in again.  A table is flagged only if nothing
+        but the rule about NX huge pages stands in the way of a huge page.
+    """
+    spte = it.old_spte
+    if is_shadow_present_pte(spte) and is_large_pte(spte):
+        if not await tdp_mmu_zap_spte_atomic(mmu, it):
+            return False
+        it.refresh()
+        if is_frozen_spte(it.old_spte, mmu.fmt):
+            return False
+    sp = tdp_mmu_init_child_sp(mmu, it)
+    account_nx = fault.huge_page_disallowed and fault.req_level >= it.level
+    if await tdp_mmu_link_sp(mmu, it, sp, shared=True, account_nx=account_nx):
+        return True
+    tdp_mmu_free_sp(mmu, sp)
+    return False
+
+
 async def tdp_mmu_map_handle_target_level(
     mmu: MmuState, vcpu: "KvmVcpu", fault: PageFault, it: TdpIter
 ) -> int:
     """Install the leaf; return a RetPf.
 
     Where a leaf takes the place of a table, CPUs may still have that table cached: flush.
+    (Before Linux 5.18 the removal of the table had flushed already.)
 
     Locks: mmu_lock for reading; RCU read section.
     Kernel: tdp_mmu_map_handle_target_level(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
@@ -139,7 +154,7 @@ async def tdp_mmu_map_handle_target_level(
         await mmu.kvm.sched.checkpoint("spte", table, index)
         if not await tdp_mmu_set_spte_atomic(mmu, it, new, Cause.MAP):
             return RetPf.RETRY
-        if it.child:
+        if it.child and mmu.kvm.choices.flush_on_zap == "batched":
             _flush_replaced_table(mmu, it, table)
     if is_mmio_spte(new, mmu.fmt):
         generation = vcpu_memslots(vcpu).generation.read_once()

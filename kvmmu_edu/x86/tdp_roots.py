@@ -53,7 +53,7 @@ async def _make_root(mmu: MmuState, role: int) -> int:
         root = mmu.arena.alloc(0, role)
         mmu.kvm.trace.emit(GetMmuPage, root, role_as_id(role), 0, role_level(role), role, True)  # noqa: FBT003
         mmu.root_count[root] = 2
-        mmu.roots.append(root)
+        mmu.roots.insert(0, root)
         return root
 
 

@@ -16,6 +16,7 @@ from kvmmu_edu.x86.resched import tdp_mmu_iter_cond_resched
 from kvmmu_edu.x86.spte import is_shadow_present_leaf
 from kvmmu_edu.x86.spte_gate import change_quietly, tdp_mmu_iter_set_spte, tdp_mmu_set_spte_atomic
 from kvmmu_edu.x86.tdp_iter import Span, TdpIter, for_each_tdp_pte_min_level
+from kvmmu_edu.x86.tdp_pages import tdp_account_mmu_page
 from kvmmu_edu.x86.tdp_roots import for_each_tdp_mmu_root_yield_safe
 
 if TYPE_CHECKING:
@@ -43,15 +44,17 @@ def tdp_mmu_free_sp(mmu: MmuState, sp: int) -> None:
     mmu.kvm.trace.emit(MmuPageFreed, sp)
 
 
-async def tdp_mmu_link_sp(mmu: MmuState, it: TdpIter, sp: int, *, shared: bool) -> bool:
+async def tdp_mmu_link_sp(
+    mmu: MmuState, it: TdpIter, sp: int, *, shared: bool, account_nx: bool = False
+) -> bool:
     """Let the entry that the walk stands on point to table *sp*; false if it has changed.
 
     The table is counted after it can be reached, so another task may remove it, and count
     down, before this one counts up.
 
+    :param account_nx: 6.1 only: the table stands in for an NX huge page
     Locks: mmu_lock, for reading if *shared*; RCU read section.
     Kernel: tdp_mmu_link_sp(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
-    In v6.1: pages were on a list under tdp_mmu_pages_lock.
     """
     new = make_nonleaf_spte(mmu, sp)
     if not shared:
@@ -61,7 +64,7 @@ async def tdp_mmu_link_sp(mmu: MmuState, it: TdpIter, sp: int, *, shared: bool) 
         if not await tdp_mmu_set_spte_atomic(mmu, it, new, Cause.LINK):
             return False
     await mmu.kvm.sched.checkpoint("tdp_mmu_pages")
-    mmu.tdp_mmu_pages.add_return(1)
+    await tdp_account_mmu_page(mmu, sp, account_nx=account_nx)
     return True
 
 

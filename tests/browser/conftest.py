@@ -15,6 +15,10 @@ import pytest
 
 from tests.browser.browser_page import STEPPER_PAGE, chromium
 
+KERNEL_IS_THERE = """() => {
+  const context = window.jupyterapp?.shell?.currentWidget?.sessionContext;
+  return context?.isReady && context.session?.kernel?.status === "idle";
+}"""
 LOOPBACK = {"127.0.0.1", "localhost"}
 
 
@@ -24,16 +28,24 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+def not_without(thing):
+    """Skip what needs *thing*, or fail where a browser is required."""
+    why = f"no {thing}; tests/browser needs Playwright and Chromium (or KVMMU_CHROMIUM)"
+    if os.environ.get("KVMMU_REQUIRE_BROWSER") == "1":
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+# not for the whole session: Playwright occupies the thread's event loop
+@pytest.fixture(scope="module")
 def browser():
     path = chromium()
     if path is None:
-        why = "no Chromium: install it, or name it in KVMMU_CHROMIUM"
-        if os.environ.get("KVMMU_REQUIRE_BROWSER") == "1":
-            pytest.fail(why)
-        pytest.skip(why)
-    from playwright.sync_api import sync_playwright
-
+        not_without("Chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        not_without("Playwright")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
@@ -71,7 +83,8 @@ class Watch:
             route.abort()
 
     def _console(self, message):
-        if message.type in {"error", "warning"}:
+        # JupyterLab's core talks of its own troubles, with kernels and the debugger
+        if message.type in {"error", "warning"} and "/static/lab/" not in message.location["url"]:
             self.complaints.append(f"{message.type}: {message.text} ({message.location})")
 
 
@@ -156,6 +169,11 @@ class Lab:
         page.goto(f"{self.url}doc/tree/{name}?reset&token={self.token}")
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
 
+    def run_all(self, page):
+        """Run all cells, once the kernel is there."""
+        page.wait_for_function(KERNEL_IS_THERE, timeout=60_000)
+        self.command(page, "notebook:run-all-cells")
+
     def command(self, page, name):
         """Execute a command of JupyterLab."""
         page.evaluate("(name) => void window.jupyterapp.commands.execute(name)", name)
@@ -171,7 +189,7 @@ class Lab:
         self.log.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(browser, tmp_path_factory):
     lab = Lab(tmp_path_factory.mktemp("lab"))
     yield lab

@@ -471,6 +471,7 @@ def test_counters_that_moved_and_all_of_them(mount):
     assert page.locator(".kw-counters").is_hidden()
     page.get_by_text("All 3 counters").click()
     rows = page.locator(".kw-counters tr")
+    rows.last.wait_for()
     assert [row.replace("\t", " ") for row in rows.all_inner_texts()] == [
         "pages_4k 515", "pages_2m 1", "tdp_mmu_pages 6",
     ]  # fmt: skip
@@ -533,6 +534,7 @@ def test_markup_is_text_everywhere(mount):
         goto(page, step)
     page.locator(".kw-more").first.dispatch_event("click")
     page.locator("summary").click()
+    page.locator(".kw-counters tr").last.wait_for()
     assert page.locator(".kw-stepper img").count() == 0
     assert page.evaluate("() => window.hacked") is None
     for name in (".kw-title", ".kw-sentence", ".kw-card text", ".kw-cell text", ".kw-op",
@@ -580,7 +582,7 @@ def test_the_model_of_a_notebook(mount):
     page.evaluate(
         """([message]) => {
       const acts = new Map();
-      const values = { message, step: 3 };
+      const values = { message: JSON.stringify(message), step: 3 };
       window.saves = 0;
       window.model = {
         get: (name) => values[name],
@@ -655,6 +657,23 @@ def test_the_height_is_the_same_at_every_step(mount):
         goto(page, step)
         heights.add(page.locator(".kw-stepper").bounding_box()["height"])
     assert len(heights) == 1
+
+
+def test_the_lower_edge_of_the_picture_can_be_pulled(mount):
+    page = mount(split_message())
+    before = page.locator(".kw-stage").bounding_box()
+    x, y = before["x"] + before["width"] - 4, before["y"] + before["height"] - 4
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y + 120, steps=4)
+    page.mouse.up()
+    after = page.locator(".kw-stage").bounding_box()
+    assert after["height"] == pytest.approx(before["height"] + 120, abs=6)
+    side = page.locator(".kw-side").bounding_box()
+    assert side["height"] == after["height"]
+    page.set_viewport_size({"width": 1200, "height": 900})
+    page.wait_for_function("() => document.querySelector('.kw-stage').clientWidth < 900")
+    assert page.locator(".kw-stage").bounding_box()["height"] == after["height"]
 
 
 def test_a_page_of_its_own(watch, tmp_path):

@@ -50,6 +50,12 @@ def test_what_mmap_refuses(process, nbytes, align, skew):
         process.mmap("A", "anon4k", nbytes, align, skew)
 
 
+def test_more_than_there_are_addresses(process):
+    with pytest.raises(KvmError, match="ENOMEM: no room"):
+        process.mmap("A", "anon4k", 1 << 47)
+    assert process.mappings == {}
+
+
 def test_mistakes_of_the_user(process):
     with pytest.raises(UsageError, match="expected one of anon4k, thp"):
         process.mmap("A", "rubber", K4)

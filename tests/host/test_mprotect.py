@@ -126,5 +126,7 @@ def test_what_mprotect_refuses(process):
     a = process.mmap("A", "anon4k", M2)
     with pytest.raises(KvmError, match="EINVAL"):
         process.mprotect(a + 1, K4, "r")
+    with pytest.raises(KvmError, match="ENOMEM"):
+        process.mprotect(a, -K4, "r")
     with pytest.raises(UsageError, match="expected one of none, r, rw"):
         process.mprotect(a, K4, "wx")

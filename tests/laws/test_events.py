@@ -27,8 +27,7 @@ def test_every_event_has_the_values_of_its_kind():
             if name not in KINDS or any(isinstance(value, ast.Starred) for value in values):
                 continue
             fields = KINDS[name]._fields
-            needed = len(fields) - len(KINDS[name]._field_defaults)
-            if not needed <= len(values) <= len(fields) or node.keywords:
+            if len(values) != len(fields) or node.keywords:
                 findings.append(f"{module.at(node)} {name} has {', '.join(fields)}")
     report(findings)
 

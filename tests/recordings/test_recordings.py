@@ -17,15 +17,13 @@ NOT_MODELLED = {
     "i08_nested_lazy_rmaps": "nested guests",
     "i10_nested_dirty_split": "nested guests",
 }
-#: checking 2000 slots takes long: in the longest scenarios it is done after every so many
-MOST_CHECKS = 300
 
 
 def run(folder):
     scenario = read_scenario(folder / "scenario.scn")
     machine = machine_of(scenario.directives, folder / "meta.txt")
-    every = 1 + len(scenario.operations) // MOST_CHECKS
-    return run_scenario(scenario, machine, check_every=every)
+    # every invariant is checked after each operation
+    return run_scenario(scenario, machine)
 
 
 def modelled():

@@ -146,6 +146,15 @@ def test_a_short_program_ends_by_itself(results):
     assert found["hostpeek A"]["value"] == "0x5a5a5a5a"
 
 
+@pytest.mark.parametrize("last", ["stats", "v1 read 0x400000", "hostpeek @0"])
+def test_work_that_nobody_waits_for_ends_with_the_process(run, last):
+    if last == "stats":
+        assert not run(SPIN + last).vm.kvm.running_vcpus
+    else:
+        with pytest.raises(UsageError):
+            run(SPIN + last)
+
+
 @pytest.mark.parametrize(
     ("lines", "why"),
     [

@@ -12,7 +12,8 @@ def test_memory_is_aligned_to_2m_unless_asked_otherwise(results):
 
 
 def test_a_pool_without_pages_gives_no_memory(results):
-    found = results("#! hugepages2m 1\nmem A huge2m 2M\nmem B huge2m 2M")
+    found = results("#! hugepages2m 1\nmem A huge2m 2M\nmem B huge2m 2M\nslot 0 0 2M - B")
+    assert found["slot 0 0 2M - B"]["errno"] == "EINVAL"
     assert found["mem A huge2m 2M"]["rc"] == 0
     assert found["mem B huge2m 2M"] == {
         "n": 2, "op": "mem B huge2m 2M", "rc": -1, "errno": "ENOMEM", "stats": {},

@@ -2,6 +2,7 @@ import itertools
 
 import pytest
 
+from kvmmu_edu.errors import UsageError
 from kvmmu_edu.scenario.operations import GuestAccesses, GuestStore, Invlpg, ReloadCr3
 from kvmmu_edu.scenario.programs import Program, instructions, targets
 from kvmmu_edu.x86.guest import Access, Instruction
@@ -62,6 +63,13 @@ def test_addresses_wrap_at_the_width_of_the_mode():
     last = GuestAccesses("read", 0xFFFFF000, 2)
     assert list(targets(last)) == [0xFFFFF000, 0x100000000]
     assert list(targets(last, "flat32")) == [0xFFFFF000, 0]
+
+
+def test_an_access_to_two_pages_is_refused():
+    assert run(GuestAccesses("read", 0x1FF8))
+    assert run(GuestAccesses("read", 0x1FFC), FLAT)
+    with pytest.raises(UsageError, match="read of 8 bytes at 0x1ffc touches two pages; expected"):
+        run(GuestAccesses("read", 0x1FFC))
 
 
 def test_repetition_is_done_one_by_one_unless_it_may_be_cut_short():

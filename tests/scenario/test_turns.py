@@ -90,3 +90,18 @@ def test_only_guests_give_way(sched):
     task = sched.spawn("a", work())
     sched.play(task, 1)
     assert task.result == "not asked"
+
+
+def test_who_is_abandoned_ends_where_it_is(sched):
+    log = []
+
+    async def work():
+        try:
+            await steps(sched, "a", log, 9)
+        finally:
+            log.append(f"end of {sched.current.name}")
+
+    sched.play(sched.spawn("vcpu1", work()), 3)
+    sched.abandon_all()
+    assert log == ["a0", "a1", "end of vcpu1"]
+    assert not sched.tasks

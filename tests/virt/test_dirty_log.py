@@ -228,6 +228,8 @@ def test_bits_behind_the_end_of_the_slot_do_no_harm(logged):
         (0, 201, 0, "EINVAL"),
         (256, 0, 0, "EINVAL"),
         (192, 9, 0, "EINVAL"),
+        (-64, 64, 0, "EINVAL"),
+        (0, -64, 0, "EINVAL"),
         (0, 64, 9, "ENOENT"),
         (0, 64, 1, "ENOENT"),
         (0, 64, 32764, "EINVAL"),

@@ -43,6 +43,19 @@ def test_a_control_runs_again_and_changes_the_stepper_that_is_there():
     assert stepper.last > before
 
 
+def test_it_may_begin_at_the_end_and_stays_there():
+    explorer = explore(touch, show={"step": -1}, gpas=range(1, 5))
+    assert explorer.stepper.step == explorer.stepper.last
+    explorer.set(gpas=3)
+    assert explorer.stepper.step == explorer.stepper.last
+
+
+def test_a_range_begins_with_the_default_of_the_run():
+    assert explore(touch, pages=range(16, 300)).values == {"pages": 256}
+    assert explore(touch, pages=range(16, 20)).values == {"pages": 16}
+    assert explore(lambda pages: touch(pages=pages), pages=range(16, 300)).values == {"pages": 16}
+
+
 def test_set_runs_once():
     calls = []
 

@@ -40,5 +40,7 @@ def test_a_stepper_shows_the_rest_and_knows_what_came_before():
     # the tables of the read are there from the beginning
     assert len(rest["steps"][0]["nodes"]) == 4
     assert len(rest["steps"]) < len(whole["steps"])
+    assert whole["steps"][0]["text"] == "Nothing has happened yet."
+    assert rest["steps"][0]["text"] == "This is what came of all that happened before."
     assert message_of(vm.trace.records, since=-1)["steps"] == rest["steps"]
     assert Stepper(vm, since=-1).last == len(rest["steps"]) - 1

@@ -1,6 +1,7 @@
 import pytest
 
 from kvmmu_edu import Vm
+from kvmmu_edu.units import GIB, MIB
 from kvmmu_widgets import check, exercises, runs
 
 
@@ -86,3 +87,37 @@ def test_errnos():
 @pytest.mark.parametrize(("count", "depth"), [(1, 1), (3, 2), (63, 10)])
 def test_depth(count, depth):
     assert exercises.gfn_tree_depth(count) == depth
+
+
+def odd(memory, gpa, skew, where):
+    vm = runs.machine("thp", memory, gpa=gpa, skew=skew)
+    vm.vcpus[0].write(where)
+    return vm
+
+
+def test_one_huge_page_off_alignment():
+    wanted = exercises.one_huge_page_off_alignment
+    assert state(odd(4 * MIB, GIB + 4096, 4096, GIB + 2 * MIB), wanted) == "correct"
+    assert state(odd(4 * MIB, GIB + 4096, 4096, GIB + 4096), wanted) == "almost"
+    assert "gpa 0x40000000 is a multiple" in str(check(odd(MIB, GIB, 4096, GIB), wanted))
+    assert "is a multiple of 2 MiB" in str(check(odd(MIB, GIB + 4096, 0, GIB + 4096), wanted))
+    assert "no slot 0" in str(check(Vm(), wanted))
+    assert "expected a VM" in str(check(1, wanted))
+
+
+def test_tables_of_four_gibibytes():
+    assert exercises.tdp_mmu_pages(4 * GIB) == 1 + 4 + 2048
+
+
+def test_pages_of_an_odd_slot():
+    wanted = exercises.pages_of_an_odd_slot
+    assert state({"2M": 2, "4K": 256}, wanted) == "correct"
+    assert str(check({"2M": 2, "4K": 512}, wanted)) == "almost: 4K is not right yet"
+    assert state({"2M": 1, "4K": 1}, wanted) == "keep working"
+    assert state({"2M": ..., "4K": ...}, wanted) == "still missing"
+    assert state({"2M": 2}, wanted) == "keep working"
+
+
+def test_ten_reads_in_a_hole():
+    assert state({"pf_taken": 1, "mmio_exits": 10}, exercises.ten_reads_in_a_hole) == "correct"
+    assert state({"pf_taken": 10, "mmio_exits": 10}, exercises.ten_reads_in_a_hole) == "almost"

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from kvmmu_edu import Choices, UsageError, Vm
@@ -35,11 +37,27 @@ def test_a_vm_brings_its_kernel_along(monkeypatch):
 
 
 def test_a_picture_needs_no_widget():
-    still = picture(small_vm())
+    still = picture(small_vm(), -1)
     assert still == Stepper(small_vm()).svg(-1)
     assert picture(small_vm(), 0) != still
     with pytest.raises(UsageError, match="no step 99"):
         picture(small_vm(), 99)
+
+
+def test_a_picture_of_how_things_stand_says_and_marks_nothing():
+    vm = small_vm()
+    still = picture(vm)
+    assert 'class="said"' not in still
+    assert "changed" not in still.partition("</style>")[2]
+    assert "<title>How things stand</title>" in still
+    assert still == picture(vm.trace.records, choices=vm.kvm.choices)
+    assert 'class="said"' not in picture(message_of(vm))
+    with pytest.raises(UsageError, match='trace="steps"'):
+        picture(Vm())
+
+
+def test_a_stepper_may_begin_at_the_end():
+    assert Stepper(small_vm(), step=-1).step == Stepper(small_vm()).last
 
 
 def test_options_reach_the_message():
@@ -91,6 +109,12 @@ def test_what_a_notebook_stores_of_it_is_its_message_and_the_painter():
     own = {name for name in state if not name.startswith("_")}
     assert {"message", "step"} <= own
     assert own - {"message", "step"} <= {"layout", "tabbable", "tooltip"}
+
+
+def test_the_message_is_stored_as_one_line():
+    stored = Stepper(split_message()).get_state()["message"]
+    assert "\n" not in stored
+    assert json.loads(stored) == split_message()
 
 
 def test_steps_are_counted_in_words():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kvmmu_edu.errors import InvariantError
-from kvmmu_edu.x86.arena import TABLE_PFN_BASE, Arena, table_of, tables_of
+from kvmmu_edu.x86.arena import FREED, TABLE_PFN_BASE, Arena, table_of, tables_of
 
 EMPTY = 1 << 63
 
@@ -62,3 +62,15 @@ def test_an_entry_names_its_table():
     sptes = [(TABLE_PFN_BASE + row) << 12 | 0x827 for row in (1, 7, 4000)]
     assert [table_of(spte) for spte in sptes] == [1, 7, 4000]
     assert tables_of(np.array(sptes, np.uint64)).tolist() == [1, 7, 4000]
+
+
+def test_freed_tables_hold_a_pattern_and_nobody_may_write_to_them():
+    arena = Arena(EMPTY)
+    rows = [arena.alloc(i, 0) for i in range(3)]
+    arena.free(rows[1])
+    assert (arena.spt[rows[1]] == FREED).all()
+    assert not arena.live[rows[1]]
+    arena.check()
+    arena.words[rows[1] * 512 + 17] = EMPTY
+    with pytest.raises(InvariantError, match=f"table {rows[1]} is free, but its entries were"):
+        arena.check()

@@ -3,6 +3,7 @@
 import pytest
 
 from kvmmu_edu import Guest, UsageError
+from kvmmu_edu.errors import KernelBug
 from kvmmu_edu.trace.events import Cause, PageFaultTaken, SpteChanged
 from kvmmu_edu.x86.guest import Access, Instruction
 from tests.x86.conftest import GPA
@@ -104,3 +105,42 @@ def test_a_tlb_saves_walks_until_it_is_flushed(machine):
     made.vcpu.read(GPA)
     # the flush of enabling the log was served; the entry is now the protected one
     assert not tlb.snapshot()[0][2] & 2
+
+
+def test_walks_begin_at_the_lowest_table_that_is_remembered(machine):
+    made = machine()
+    made.vcpu.write(GPA)
+    tlb, cpu = made.vcpu.state.arch.cpu.tlb, made.vcpu.state.arch.cpu
+    # level 1 for its 2M, level 2 for its 1G
+    assert [(level, number) for level, number, _ in tlb.tables_snapshot()] == [(1, 2), (2, 0)]
+    small = tlb.tables[2]
+    made.mmu.arena.words[small * 512 + 9] = made.mmu.arena.words[small * 512]
+    first = cpu._translate(GPA, 4)
+    # an entry that only the remembered table has
+    assert cpu._translate(GPA + 9 * 4096, 4) == first
+    made.mmu.arena.words[small * 512 + 9] = made.mmu.fmt.SHADOW_NONPRESENT_VALUE
+    tlb.flush()
+
+
+def test_an_emulated_cpu_remembers_no_tables(machine):
+    made = machine(tlb_empty_at_entry=True)
+    made.vcpu.write(GPA)
+    assert made.vcpu.state.arch.cpu.tlb.tables_snapshot() == ()
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [("tables", "through page table 20, which was freed"), ("directories", "holds no page table")],
+)
+def test_a_walk_through_what_is_no_table_any_more_is_a_bug(machine, where, message):
+    made = machine()
+    made.vcpu.write(GPA + 2 * 4096)
+    tlb, arena = made.vcpu.state.arch.cpu.tlb, made.mmu.arena
+    # a leaf table taken for a directory leads into the host's memory
+    known = 20 if where == "tables" else tlb.tables[2]
+    tlb.flush()
+    getattr(tlb, where)[2 if where == "tables" else 0] = known
+    assert not arena.allocated[20]
+    with pytest.raises(KernelBug, match=message):
+        made.vcpu.read(GPA)
+    tlb.flush()

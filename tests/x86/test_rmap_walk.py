@@ -3,7 +3,7 @@
 import pytest
 
 from kvmmu_edu import ModuleParams
-from kvmmu_edu.trace.events import FlushRemoteTlbs, SpteChanged
+from kvmmu_edu.trace.events import FlushRemoteTlbs, ShadowSpteChanged
 from kvmmu_edu.virt.arch import GfnRange
 from kvmmu_edu.virt.memslots import id_to_memslot, memslots
 from kvmmu_edu.virt.requests import flush_remote_tlbs
@@ -96,7 +96,7 @@ def test_aging_clears_the_accessed_bits(legacy, kernel):
     assert made.run(arch.age_gfn(made.kvm, whole))
     assert not made.run(arch.test_age_gfn(made.kvm, whole))
     assert not made.run(arch.age_gfn(made.kvm, whole))
-    assert [e.gfn for e in made.events(SpteChanged) if e.cause.name == "AGE"] == [0x400]
+    assert [e.gfn for e in made.events(ShadowSpteChanged) if e.cause.name == "AGE"] == [0x400]
 
 
 def test_initially_set_logging_takes_huge_pages_for_good(legacy):

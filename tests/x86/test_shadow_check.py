@@ -4,7 +4,7 @@ import pytest
 
 from kvmmu_edu import ModuleParams
 from kvmmu_edu.errors import InvariantError
-from kvmmu_edu.trace.events import SpteChanged
+from kvmmu_edu.trace.events import ShadowSpteChanged
 from kvmmu_edu.virt.memslots import id_to_memslot, memslots
 from kvmmu_edu.x86.rmap import rmaps_of
 from kvmmu_edu.x86.shadow_check import check_rmaps, check_shadow_pages
@@ -71,7 +71,7 @@ def test_a_page_is_in_the_reverse_map_of_another(made):
 
 
 def test_an_entry_points_to_a_page_that_was_freed(made):
-    link = next(e for e in made.events(SpteChanged) if e.level == 2)
+    link = next(e for e in made.events(ShadowSpteChanged) if e.level == 2)
     page = made.mmu.shadow.pages.pop(4)
     bucket = made.mmu.shadow.hash[page_table_hashfn(made.mmu.arena.gfns[4])]
     bucket.remove(4)

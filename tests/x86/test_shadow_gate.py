@@ -5,7 +5,7 @@ import pytest
 from kvmmu_edu import ModuleParams
 from kvmmu_edu.errors import KernelBug
 from kvmmu_edu.trace import ftrace
-from kvmmu_edu.trace.events import Cause, SpteChanged
+from kvmmu_edu.trace.events import Cause, ShadowSpteChanged
 from kvmmu_edu.x86 import shadow_gate
 from tests.x86.conftest import GPA
 
@@ -16,7 +16,7 @@ ACCESSED, DIRTY, WRITABLE, MMU_WRITABLE = 1 << 5, 1 << 6, 1 << 1, 1 << 10
 def mapped(machine):
     made = machine(params=ModuleParams(tdp_mmu=False))
     made.vcpu.write(GPA)
-    event = next(e for e in made.events(SpteChanged) if e.leaves == 1 and e.gfn == 0x400)
+    event = next(e for e in made.events(ShadowSpteChanged) if e.leaves == 1 and e.gfn == 0x400)
     return made, shadow_gate.sptep_of(event.table, event.index)
 
 
@@ -66,6 +66,6 @@ def test_another_page_needs_a_zap_between(mapped):
 
 def test_the_kernel_traces_none_of_it(mapped):
     made, _ = mapped
-    changes = [r for r in made.vm.trace.records if isinstance(r.event, SpteChanged)]
-    assert len([r for r in changes if r.event.shadow]) == 3 + 8
+    changes = [r for r in made.vm.trace.records if isinstance(r.event, ShadowSpteChanged)]
+    assert len(changes) == 3 + 8
     assert list(ftrace.render(changes, made.kvm.choices)) == []

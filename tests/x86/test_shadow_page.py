@@ -3,7 +3,7 @@
 import pytest
 
 from kvmmu_edu import ModuleParams
-from kvmmu_edu.trace.events import GetMmuPage
+from kvmmu_edu.trace.events import GetShadowPage
 from kvmmu_edu.x86 import shadow_page
 from kvmmu_edu.x86.mmu_page import calc_tdp_mmu_root_page_role
 from kvmmu_edu.x86.shadow_zap import mmu_commit_zap_page, mmu_prepare_zap_page
@@ -29,7 +29,7 @@ def get(made, gfn=0x400, role=ROLE):
 def test_a_page_is_made_once(made):
     first = get(made)
     assert get(made) == first
-    assert [event.created for event in made.events(GetMmuPage)] == [True, False]
+    assert [event.created for event in made.events(GetShadowPage)] == [True, False]
     assert made.stats["mmu_cache_miss"] == 1
     assert made.mmu.n_used_mmu_pages == 1
 
@@ -44,7 +44,7 @@ def test_an_obsolete_page_is_not_found(made):
     assert shadow_page.is_obsolete_sp(made.mmu, first)
     second = get(made)
     assert second != first
-    assert made.events(GetMmuPage)[-1].mmu_valid_gen == 1
+    assert made.events(GetShadowPage)[-1].mmu_valid_gen == 1
 
 
 def test_frames_that_share_a_list_collide(made):

@@ -4,7 +4,7 @@ import pytest
 
 from kvmmu_edu import ModuleParams, Vm
 from kvmmu_edu.errors import KvmError
-from kvmmu_edu.trace.events import FlushRemoteTlbs, PrepareZapPage, RootInvalidated
+from kvmmu_edu.trace.events import FlushRemoteTlbs, PrepareZapShadowPage, RootInvalidated
 from kvmmu_edu.x86 import shadow_zap
 from kvmmu_edu.x86.mmu_page import role_is_invalid
 from tests.x86.conftest import GPA
@@ -27,7 +27,7 @@ def test_a_deleted_slot_takes_all_pages_with_one_flush(legacy, kernel):
     made.vcpu.write(GPA + (2 << 20))
     root = made.vcpu.state.arch.root
     made.delete()
-    zapped = made.events(PrepareZapPage)
+    zapped = made.events(PrepareZapShadowPage)
     # the oldest first: the root, which stays because the vCPU uses it
     assert [(event.level, event.root_count) for event in zapped] == [(4, 1), (3, 0), (2, 0)]
     assert [event.npages for event in made.events(FlushRemoteTlbs)] == [0]

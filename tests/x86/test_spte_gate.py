@@ -94,7 +94,7 @@ def test_a_present_leaf_may_not_move(mapped):
     # put it right, so that the machine can be checked
     mapped.kvm.mmu_lock.writer = None
     mapped.mmu.arena.words[it.table * 512 + it.index] = it.old_spte
-    mapped.kvm.rcu._known.clear()
+    mapped.kvm.rcu.readers.clear()
 
 
 @pytest.mark.parametrize(

@@ -29,3 +29,23 @@ def test_small_pages_come_first_and_snapshots_are_sorted():
     tlb.insert(0x3FF, 1, 3)
     assert tlb.lookup(0x401) == (1, 1)
     assert tlb.snapshot() == ((1, 0x3FF, 3), (1, 0x401, 1), (2, 2, 2))
+
+
+def test_tables_are_remembered_by_what_they_translate():
+    tlb = Tlb(empty_at_entry=False)
+    tlb.remember_tables(0x40401, 1, 7, 3)
+    tlb.remember_tables(0x80000, 2, 4, 2)
+    assert tlb.tables_snapshot() == ((1, 0x202, 7), (2, 1, 3), (2, 2, 4))
+    # the way to a page of 1G has no table that could be left out
+    tlb.remember_tables(0xC0000, 3, 2, 1)
+    assert len(tlb.tables_snapshot()) == 3
+
+
+def test_a_fault_forgets_the_way_to_where_it_was():
+    tlb = Tlb(empty_at_entry=False)
+    tlb.remember_tables(0x400, 1, 7, 3)
+    tlb.remember_tables(0x600, 1, 8, 3)
+    tlb.forget_tables(0x401)
+    assert tlb.tables_snapshot() == ((1, 3, 8),)
+    tlb.flush()
+    assert tlb.tables_snapshot() == ()

@@ -20,7 +20,7 @@ _GAP: Final = 14
 _ROW_GAP: Final = 30
 _FRAME: Final = 14
 #: wider than this, the two trees of a set stand one below the other, px
-_SIDE_BY_SIDE: Final = 760
+_SIDE_BY_SIDE: Final = 300
 
 
 class Node(NamedTuple):

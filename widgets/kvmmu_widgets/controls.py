@@ -7,6 +7,7 @@ is shown in the same stepper, at the same place of the same operation where ther
 parameter that the engine refuses gives one line of help.  Ours.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any, Final, TypeAlias
@@ -39,7 +40,10 @@ class Explorer:
         """Make the controls and run once."""
         self.run = run
         self.options = dict(options)
+        self._step = self.options.pop("step", 0)
         self.controls = {name: _widget(name, control) for name, control in controls.items()}
+        for name, widget in self.controls.items():
+            _begin_with_default(run, name, widget)
         self.stepper: Stepper | None = None
         self.help = ""
         self._line = ipywidgets.HTML()
@@ -85,7 +89,7 @@ class Explorer:
             return
         self.help = self._line.value = ""
         if self.stepper is None:
-            self.stepper = Stepper(message)
+            self.stepper = Stepper(message, step=self._step)
             self.box.children = (*self.box.children, self.stepper)
             return
         place = same_place(self.stepper.message, self.stepper.step, message)
@@ -123,9 +127,11 @@ def explore(
 
     :param run: takes the controls' values by name and returns a VM made with
         ``trace="steps"``, records, or a message
-    :param show: how to show it: what :class:`~kvmmu_widgets.stepper.Stepper` takes
+    :param show: how to show it: what :class:`~kvmmu_widgets.stepper.Stepper` takes; ``step``
+        is where it begins
     :param controls: for each parameter a list of choices, a dict from labels to values, a
-        ``range`` of numbers, or a first value: a bool, a number, a text
+        ``range`` of numbers, or a first value: a bool, a number, a text; a range begins with
+        the default of *run* if that lies in it
 
     >>> from kvmmu_edu import Choices, Vm
     >>> def touch(kernel, pages):
@@ -182,6 +188,16 @@ def _widget(name: str, control: Control) -> Any:
         return ipywidgets.Text(value=control, continuous_update=False, **common)
     what = "a list, a dict, a range, a bool, a number, or a text"
     raise UsageError(f"control {name} is {control!r}; expected {what}")
+
+
+def _begin_with_default(run: Callable[..., Run], name: str, widget: Any) -> None:
+    """Let a slider begin with the value that *run* itself takes, if it is in its range."""
+    parameter = inspect.signature(run).parameters.get(name)
+    first = None if parameter is None else parameter.default
+    if not isinstance(widget, ipywidgets.IntSlider) or not isinstance(first, int):
+        return
+    if widget.min <= first <= widget.max:
+        widget.value = first
 
 
 def _move(name: str, widget: Any, value: Any) -> None:

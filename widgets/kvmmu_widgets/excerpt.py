@@ -5,6 +5,17 @@ from collections.abc import Sequence
 from kvmmu_edu.errors import UsageError
 from kvmmu_edu.trace.events import OperationBegin
 from kvmmu_edu.trace.recorder import Record
+from kvmmu_edu.vm import Vm
+
+
+def records_of(vm: Vm) -> list[Record]:
+    """Return what a VM recorded.
+
+    :raises UsageError: it kept no events
+    """
+    if not vm.trace.keeps_events:
+        raise UsageError('this VM kept no events; make it with Vm(trace="steps")')
+    return vm.trace.records
 
 
 def split_at(records: Sequence[Record], since: int) -> tuple[list[Record], list[Record]]:

@@ -8,11 +8,12 @@ from typing import Any
 
 from kvmmu_edu.errors import UsageError
 from kvmmu_edu.lib.rbtree import RbNode
-from kvmmu_edu.units import Gfn
+from kvmmu_edu.units import MIB, PAGE_SHIFT, PAGE_SIZE, Gfn
 from kvmmu_edu.virt.gfn_tree import search_memslots
 from kvmmu_edu.virt.hva_tree import for_each_memslot_in_hva_range
-from kvmmu_edu.virt.memslots import memslots
+from kvmmu_edu.virt.memslots import id_to_memslot, memslots
 from kvmmu_edu.vm import Vm
+from kvmmu_edu.x86.mmu_state import mmu_of
 from kvmmu_widgets import experiments, look, runs
 from kvmmu_widgets.verdict import Verdict, is_missing
 
@@ -120,3 +121,58 @@ def errnos(answers: Any) -> Verdict | str:
 def gfn_tree_depth(count: int) -> int:
     """Return how deep the gfn tree of *count* slots is that were created in rising order."""
     return int(look.sets(runs.many_slots(count))["gfn tree"][0])
+
+
+def one_huge_page_off_alignment(vm: Any) -> Verdict | str:
+    """Check a VM whose slot 0 misses the 2 MiB alignment on both sides, with one 2M page."""
+    if not isinstance(vm, Vm):
+        return f"expected a VM, this is {type(vm).__name__}"
+    slot = id_to_memslot(memslots(vm.kvm), 0)
+    if slot is None:
+        return "the VM has no slot 0"
+    if not (slot.base_gfn << PAGE_SHIFT) % (2 * MIB):
+        return f"gpa {slot.base_gfn << PAGE_SHIFT:#x} is a multiple of 2 MiB"
+    if not slot.userspace_addr % (2 * MIB):
+        return f"hva {slot.userspace_addr:#x} is a multiple of 2 MiB"
+    found = vm.counters.vm["pages_2m"]
+    if found == 1:
+        return Verdict("correct")
+    why = "look at `look.levels(mine)`: " if vm.counters.vm["pages_4k"] else ""
+    return Verdict("almost", f"{why}{found} 2M pages are mapped")
+
+
+def tdp_mmu_pages(nbytes: int) -> int:
+    """Return how many tables below roots a guest has that touched *nbytes* of 4K pages."""
+    return mmu_of(runs.touched(nbytes).kvm).tdp_mmu_pages.read_once()
+
+
+def pages_of_an_odd_slot(answer: Any) -> Verdict | str:
+    """Check how many pages of each size map 5 MiB from gpa 1 MiB on, gpa and hva alike."""
+    vm = runs.machine("thp", 5 * MIB, gpa=MIB, skew=MIB, trace="none")
+    for gpa in range(MIB, 6 * MIB, PAGE_SIZE):
+        vm.vcpus[0].write(gpa)
+    stats = vm.counters.vm
+    return _parts(answer, {"2M": stats["pages_2m"], "4K": stats["pages_4k"]})
+
+
+def ten_reads_in_a_hole(answer: Any) -> Verdict | str:
+    """Check what ten reads of one address without memory are counted as."""
+    vm = runs.machine(trace="none")
+    for _ in range(10):
+        vm.vcpus[0].read(64 * MIB)
+    stats = vm.vcpus[0].stats
+    return _parts(answer, {name: stats[name] for name in ("pf_taken", "mmio_exits")})
+
+
+def _parts(answer: Any, expected: Mapping[str, int]) -> Verdict | str:
+    """Compare the parts of an answer of which some may still be missing."""
+    if not isinstance(answer, dict) or answer.keys() != expected.keys():
+        return f"expected a dict with the keys {', '.join(map(repr, expected))}"
+    missing = [key for key in expected if is_missing(answer[key])]
+    if len(missing) == len(expected):
+        return Verdict("still missing", "put a number in place of each `...`")
+    wrong = [key for key, value in expected.items() if answer[key] != value]
+    if not wrong:
+        return Verdict("correct")
+    said = f"{', '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} not right yet"
+    return Verdict("almost", said) if len(wrong) == 1 < len(expected) else said

@@ -4,6 +4,7 @@ All steps travel to the browser once, so stepping asks the kernel for nothing: i
 in a saved notebook and in an exported page.  Ours.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,16 +12,21 @@ from typing import Any, TypeAlias
 import anywidget
 import traitlets
 
-from kvmmu_edu.errors import UsageError
 from kvmmu_edu.trace.recorder import Record
 from kvmmu_edu.vm import Vm
 from kvmmu_widgets.bundle import script, style
-from kvmmu_widgets.excerpt import split_at
+from kvmmu_widgets.excerpt import records_of, split_at
 from kvmmu_widgets.identity import identity
 from kvmmu_widgets.message import build_message
 from kvmmu_widgets.page import stepper_page
 from kvmmu_widgets.svg import svg
 from kvmmu_widgets.table import table
+
+
+def _compact(message: Mapping[str, Any], _widget: object) -> str:
+    """Return *message* as one line: stored notebooks would spread a dict over thousands."""
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+
 
 #: what can be stepped through: a VM that kept its steps, such records, or a message
 Run: TypeAlias = Vm | Sequence[Record] | Mapping[str, Any]
@@ -30,7 +36,8 @@ class Stepper(anywidget.AnyWidget):
     """Shows a run step by step: the picture, the sentence, the code, the costs, the checks.
 
     :param run: a VM made with ``trace="steps"``, records of its trace, or a message
-    :param step: the step that is shown first; 0 is the state before anything happened
+    :param step: the step that is shown first; 0 is the state before anything happened, -1 the
+        last step
     :param options: ``since``, the number of the first operation that is shown, and what
         :func:`~kvmmu_widgets.message.build_message` takes: title, view, ...
     :raises UsageError: nothing was recorded, or the message cannot be made
@@ -44,12 +51,13 @@ class Stepper(anywidget.AnyWidget):
 
     _esm = script()
     _css = style("stepper")
-    message = traitlets.Dict().tag(sync=True)
+    message = traitlets.Dict().tag(sync=True, to_json=_compact)
     step = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, run: Run, *, step: int = 0, **options: Any) -> None:
         """Show *run*, at first at *step*."""
         message = message_of(run, **options)
+        step %= len(message["steps"])
         super().__init__(message=message, step=step, **identity("stepper", message))
 
     @property
@@ -111,13 +119,22 @@ class Still(str):
         return str(self)
 
 
-def picture(run: Run, step: int = -1, **options: Any) -> Still:
-    """Return the picture of one step of *run*, by default the last one, and no widget.
+def picture(run: Run, step: int | None = None, **options: Any) -> Still:
+    """Return a picture of *run* and no widget: of one step, or of how things stand at its end.
 
+    :param step: -1 is the last; by default the end, where nothing is marked as changed
     :param options: what :class:`Stepper` takes
     :raises UsageError: nothing was recorded, or there is no such step
     """
-    return Still(svg(message_of(run, **options), step))
+    if step is not None:
+        return Still(svg(message_of(run, **options), step))
+    if isinstance(run, Vm):
+        options = {"choices": run.kvm.choices, **options}
+        run = records_of(run)
+    if isinstance(run, Mapping):
+        return Still(svg(run, -1, said=False))
+    title = options.pop("title", "How things stand")
+    return Still(svg(build_message([], before=run, title=title, **options), 0, said=False))
 
 
 def message_of(run: Run, *, since: int | None = None, **options: Any) -> dict[str, Any]:
@@ -130,9 +147,7 @@ def message_of(run: Run, *, since: int | None = None, **options: Any) -> dict[st
         return dict(run)
     records: Sequence[Record]
     if isinstance(run, Vm):
-        if not run.trace.keeps_events:
-            raise UsageError('this VM kept no events; make it with Vm(trace="steps")')
-        records, options = run.trace.records, {"choices": run.kvm.choices, **options}
+        records, options = records_of(run), {"choices": run.kvm.choices, **options}
     else:
         records = run
     if since is not None:

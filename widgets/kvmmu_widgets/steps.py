@@ -38,6 +38,7 @@ TRAILING: Final = frozenset(
 )
 
 
+_NOT_YET: Final = "Nothing has happened yet."
 _NOTHING: Final = Record(0, "", None, ())
 
 
@@ -119,7 +120,8 @@ class Story:
         self.view = view
         self.choices = choices
         self.narrator = Narrator(choices)
-        self.steps = [Step(view.scene, Line("Nothing has happened yet.", ""))]
+        first = "This is what came of all that happened before." if before else _NOT_YET
+        self.steps = [Step(view.scene, Line(first, ""))]
         self.operations: list[Operation] = []
         self._counters = _Folded([*before, *records])
         self._locks = _Locks()

@@ -32,14 +32,17 @@ _SAID_CHARS: Final = 7.4
 _SAID_LINE: Final = 20
 
 
-def svg(message: Mapping[str, Any], step: int = -1) -> str:
-    """Return step *step* of *message* as an SVG document; -1 is the last."""
+def svg(message: Mapping[str, Any], step: int = -1, *, said: bool = True) -> str:
+    """Return step *step* of *message* as an SVG document; -1 is the last.
+
+    :param said: whether the sentence of the step stands below the picture
+    """
     frame = frame_at(message, step)
     marks = set(frame.step.get("marks", ()))
     contents = message["contents"]
     kinds = _kinds(frame, contents) | {"changed"}
     width, height = max(frame.layout["w"], 320), frame.layout["h"]
-    said = _wrapped(frame.step["text"], int(width / _SAID_CHARS) - 2)
+    lines = _wrapped(frame.step["text"], int(width / _SAID_CHARS) - 2) if said else []
     parts = [
         *_edges(frame, marks),
         *(
@@ -47,9 +50,9 @@ def svg(message: Mapping[str, Any], step: int = -1) -> str:
             for name, number in frame.nodes.items()
         ),
         *_groups(frame),
-        *_said(said, height),
+        *_said(lines, height),
     ]
-    total = height + _SAID_LINE * len(said) + 14
+    total = height + _SAID_LINE * len(lines) + 14
     names = [name for name in palette.HATCHES if name in message["hatches"]]
     hatches = "".join(f"--kvmmu-hatch-{name}:url(#kvmmu-{name});" for name in names)
     # the colours here are for viewers that drop style sheets
@@ -59,7 +62,7 @@ def svg(message: Mapping[str, Any], step: int = -1) -> str:
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="kvmmu" role="img" {size} {style}>',
-            f"<title>{escape(_title(message, frame))}</title>",
+            f"<title>{escape(_title(message, frame, said=said))}</title>",
             f"<style>\n{palette.static_css(kinds)}\n{_STYLE}</style>",
             f"<defs>{''.join(_pattern(name) for name in names)}</defs>",
             f'<rect class="page" width="{width:g}" height="{total:g}"/>',
@@ -69,9 +72,11 @@ def svg(message: Mapping[str, Any], step: int = -1) -> str:
     )
 
 
-def _title(message: Mapping[str, Any], frame: Frame) -> str:
-    title = f"{message['title']}: " if message["title"] else ""
-    return title + str(frame.step["text"])
+def _title(message: Mapping[str, Any], frame: Frame, *, said: bool) -> str:
+    title, text = str(message["title"]), str(frame.step["text"])
+    if not title:
+        return text
+    return f"{title}: {text}" if said else title
 
 
 def _kinds(frame: Frame, contents: list[dict[str, Any]]) -> set[str]:

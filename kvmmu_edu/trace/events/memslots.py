@@ -42,6 +42,18 @@ class ReplaceMemslot(NamedTuple):
     new: int
 
 
+class MemslotsCopied(NamedTuple):
+    """The array of all slots of a set was copied, and in the copy *moved* of them moved.
+
+    Only where slots are in an array, as before Linux 5.17.
+    """
+
+    as_id: int
+    node_idx: int
+    nslots: int
+    moved: int
+
+
 class SwapActiveMemslots(NamedTuple):
     """The other set becomes the active one."""
 

@@ -9,10 +9,7 @@ from kvmmu_edu.trace.events.kinds import Cause, Sptes, Tables
 
 
 class GetMmuPage(NamedTuple):
-    """A page table was made, or found; role is the kernel's role word.
-
-    *mmu_valid_gen* is the generation of a shadow page; tables of the TDP MMU have none.
-    """
+    """A page table was made, or found; role is the kernel's role word."""
 
     table: int
     as_id: int
@@ -20,24 +17,16 @@ class GetMmuPage(NamedTuple):
     level: int
     role: int
     created: bool
-    mmu_valid_gen: int = 0
 
 
 class PrepareZapPage(NamedTuple):
-    """Page tables were unlinked and will be freed; gfn is that of the first.
-
-    *shadow* says that it is a page of the shadow MMU: it is counted, its entries are empty,
-    and it stays as long as *root_count* vCPUs use it as their root.
-    """
+    """Page tables were unlinked and will be freed; gfn is that of the first."""
 
     table: Tables
     as_id: int
     gfn: int
     level: int
     role: int
-    mmu_valid_gen: int = 0
-    root_count: int = 0
-    shadow: bool = False
 
 
 class MmuPageFreed(NamedTuple):
@@ -58,8 +47,7 @@ class SpteChanged(NamedTuple):
     One entry: *table*, *index*, *old* and *new* are numbers.  A span: *table* is one table
     or an array of tables, *index* a slice of columns, *old* and *new* arrays or one value
     for all.  *gfn* is that of the first entry.  *leaves* says by how much the number of
-    mapped pages of this level changed.  *shadow*: of the shadow MMU, where the kernel traces
-    no changes.
+    mapped pages of this level changed.
     """
 
     as_id: int
@@ -71,7 +59,6 @@ class SpteChanged(NamedTuple):
     new: Sptes
     cause: Cause
     leaves: int
-    shadow: bool = False
 
 
 class FrozenSpteHandled(NamedTuple):

@@ -29,8 +29,12 @@ def plain(kind):
         "change": 0,
         "flags": 0,
         "level": 1,
-        "new": 0x200400E67 if kind in (ev.SpteChanged, ev.FastPageFault) else 2,
-        "old": 1 << 63 if kind in (ev.SpteChanged, ev.FrozenSpteHandled) else 1,
+        "new": 0x200400E67
+        if kind in (ev.SpteChanged, ev.ShadowSpteChanged, ev.FastPageFault)
+        else 2,
+        "old": 1 << 63
+        if kind in (ev.SpteChanged, ev.ShadowSpteChanged, ev.FrozenSpteHandled)
+        else 1,
     }
     texts = {"text", "lock", "caller", "tree", "why", "request"}
     return kind(

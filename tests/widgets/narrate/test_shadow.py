@@ -7,8 +7,8 @@ from kvmmu_edu.choices import Choices
 from kvmmu_edu.trace import events as ev
 from kvmmu_widgets.narrate import Narrator
 
-TABLE = ev.GetMmuPage(5, 0, 0x400, 1, 0, created=True)
-ZAPPED = ev.PrepareZapPage(5, 0, 0x400, 1, 0, 0, 0, shadow=True)
+TABLE = ev.GetShadowPage(5, 0, 0x400, 1, 0, True, 0)
+ZAPPED = ev.PrepareZapShadowPage(5, 0, 0x400, 1, 0, 0, 0)
 
 
 def told(*events):
@@ -26,8 +26,8 @@ def told(*events):
         (
             ev.ShadowPageLookup(0x400, 0x1781, found=True, collisions=2),
             (
-                "A shadow page for gfn 0x400, level 1, is found in the hash. 2 pages of other frames "
-                "came before in its list."
+                "A shadow page for gfn 0x400, level 1, is found in the hash. 2 pages of other "
+                "frames came before in its list."
             ),
         ),
         (
@@ -41,15 +41,15 @@ def told(*events):
         (
             ev.RmapAdded(3, 0x401, 1, 5, 1, 0),
             (
-                "Entry 1 of table 5 (level 1, gfn 0x400) joins the reverse map of the 4K page at gfn "
-                "0x401."
+                "Entry 1 of table 5 (level 1, gfn 0x400) joins the reverse map of the 4K page "
+                "at gfn 0x401."
             ),
         ),
         (
             ev.RmapRemoved(3, 0x401, 1, 5, 1),
             (
-                "Entry 1 of table 5 (level 1, gfn 0x400) leaves the reverse map of the 4K page at gfn "
-                "0x401."
+                "Entry 1 of table 5 (level 1, gfn 0x400) leaves the reverse map of the 4K page "
+                "at gfn 0x401."
             ),
         ),
         (
@@ -62,8 +62,8 @@ def told(*events):
         (
             ZAPPED._replace(root_count=1),
             (
-                "Table 5 (level 1, gfn 0x400) is emptied and unlinked; it is freed when no vCPU uses "
-                "it as its root."
+                "Table 5 (level 1, gfn 0x400) is emptied and unlinked; it is freed when no vCPU "
+                "uses it as its root."
             ),
         ),
     ],

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kvmmu_edu import Choices, Vm
 from kvmmu_edu.trace.events import (
     DirtyBitmapAllocated,
     GenerationChanged,
@@ -98,3 +99,16 @@ def renamed(shape, ids):
         return None
     serial, color, left, right = shape
     return ids[serial], color, renamed(left, ids), renamed(right, ids)
+
+
+def test_where_slots_are_in_an_array_the_other_set_is_a_copy():
+    vm = Vm(choices=Choices(memslots="array"), trace="events")
+    hva = vm.host.mmap("A", "anon4k", 1 << 20)
+    for number in range(3):
+        vm.set_user_memory_region(number, 0, number << 20, 1 << 20, hva)
+    vm.set_user_memory_region(1, 0, 0, 0, 0)
+    events = vm.trace.events()
+    model = fold(events, SlotsModel(events))
+    active = model.sets[0][model.active[0]]
+    assert sorted(active.members) == [0, 2]
+    assert set(active.members.values()) == set(model.slots)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from kvmmu_edu.errors import UsageError
 from kvmmu_edu.trace import events as ev
 from kvmmu_edu.trace.recorder import Record
 from kvmmu_edu.units import LEVEL_NAMES
@@ -17,7 +16,7 @@ from kvmmu_edu.x86.page_fault import (
     RetPf,
 )
 from kvmmu_widgets.counted import flat_change, meaning
-from kvmmu_widgets.excerpt import split_at
+from kvmmu_widgets.excerpt import records_of, split_at
 from kvmmu_widgets.grid import Grid
 
 #: the statistic that a fault with this result adds to, besides pf_taken
@@ -60,16 +59,6 @@ def faults(vm: Vm, since: int | None = None) -> Grid:
     rows = [(n, *_fault_row(*found)) for n, found in enumerate(_faults(shown), 1)]
     columns = ("fault", "vCPU", "gpa", "access", "the entry", "error code", "wants", "result")
     return Grid((*columns, "counted as"), rows, "Faults" if rows else "No fault")
-
-
-def records_of(vm: Vm) -> list[Record]:
-    """Return what a VM recorded.
-
-    :raises UsageError: it kept no events
-    """
-    if not vm.trace.keeps_events:
-        raise UsageError('this VM kept no events; make it with Vm(trace="steps")')
-    return vm.trace.records
 
 
 Found = tuple[ev.PageFaultTaken, int, int | None]

@@ -24,7 +24,7 @@ def kernel(**symbols: str) -> Grid:
     rows = []
     for symbol, what in symbols.items():
         file = file_of(symbol)
-        rows.append((Link(f"`{symbol}`", source_url(symbol, file)), file, what))
+        rows.append((Link(symbol, source_url(symbol, file)), file, what))
     return Grid(("symbol", "file", "what to see there"), rows, f"In the kernel, {VERSION}")
 
 

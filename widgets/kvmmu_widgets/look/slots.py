@@ -6,7 +6,7 @@ from kvmmu_edu.virt.memory_slot import MemorySlot
 from kvmmu_edu.virt.memslots import all_memslots, memslots
 from kvmmu_edu.vm import Vm
 from kvmmu_widgets.grid import Grid
-from kvmmu_widgets.narrate.context import flags_text, generation_text
+from kvmmu_widgets.narrate.context import flags_text, generation_text, plural
 
 #: more slots than this are counted, not listed
 _LISTED = 64
@@ -22,7 +22,7 @@ def slots(vm: Vm, as_id: int = 0) -> Grid:
     ]
     more = f", the first {_LISTED}" if len(found) > _LISTED else ""
     generation = generation_text(active.generation.read_once())
-    caption = f"{len(found)} slots{more}; generation {generation}"
+    caption = f"{plural(len(found), 'slot')}{more}; generation {generation}"
     return Grid(("slot", "gfn", "size", "hva", "flags"), rows, caption)
 
 

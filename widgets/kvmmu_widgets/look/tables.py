@@ -27,6 +27,7 @@ from kvmmu_edu.x86.page_fault import mmu_max_mapping_level
 from kvmmu_edu.x86.slot_arch import arch_of
 from kvmmu_edu.x86.spte import SpteFormat
 from kvmmu_widgets.grid import Grid
+from kvmmu_widgets.narrate.context import plural
 from kvmmu_widgets.views.spte_runs import describe_spte
 
 #: more 2M pages than this are not listed
@@ -173,7 +174,7 @@ def tables(vm: Vm) -> Grid:
     counted = mmu.tdp_mmu_pages.read_once()
     total = sum(found.values())
     caption = (
-        f"{total} page tables, {size_text(total * PAGE_SIZE)}; "
+        f"{plural(total, 'page table')}, {total * PAGE_SIZE:,} bytes; "
         f"tdp_mmu_pages, which counts no roots, is {counted}"
     )
     return Grid(("level", "an entry covers", "tables", "weight", "pages mapped"), rows, caption)

@@ -4,7 +4,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kvmmu_edu.trace.events import GetMmuPage, SlotCreated, SpteChanged
+from kvmmu_edu.trace.events import (
+    GetMmuPage,
+    GetShadowPage,
+    ShadowSpteChanged,
+    SlotCreated,
+    SpteChanged,
+)
 from kvmmu_edu.units import PAGE_SIZE, size_text
 from kvmmu_edu.x86.spte import SpteFormat, is_shadow_present_pte
 
@@ -37,18 +43,18 @@ class Context:
         """Start with nothing heard."""
         self.fmt = fmt
         self.slots: dict[int, SlotCreated] = {}
-        self.tables: dict[int, GetMmuPage] = {}
+        self.tables: dict[int, GetMmuPage | GetShadowPage] = {}
         self.present: dict[int, int] = {}
 
     def hear(self, event: Any) -> None:
         """Remember what later sentences may refer to."""
         if isinstance(event, SlotCreated):
             self.slots[event.serial] = event
-        elif isinstance(event, GetMmuPage):
+        elif isinstance(event, (GetMmuPage, GetShadowPage)):
             self.tables[event.table] = event
             if event.created:
                 self.present[event.table] = 0
-        elif isinstance(event, SpteChanged) and isinstance(event.table, int):
+        elif isinstance(event, (SpteChanged, ShadowSpteChanged)) and isinstance(event.table, int):
             width = 1 if isinstance(event.index, int) else len(range(512)[event.index])
             more = _present(event.new, width) - _present(event.old, width)
             self.present[event.table] = self.present.get(event.table, 0) + more

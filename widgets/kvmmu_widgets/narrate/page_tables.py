@@ -8,7 +8,7 @@ from kvmmu_edu.units import LEVEL_NAMES, PAGES_PER_HPAGE
 from kvmmu_widgets.narrate.context import Context, Line, pages_text
 
 
-def _get_mmu_page(event: ev.GetMmuPage, _context: Context) -> Line:
+def _get_mmu_page(event: ev.GetMmuPage | ev.GetShadowPage, _context: Context) -> Line:
     as_text = " of address space 1" if event.as_id else ""
     if event.level >= 4:
         if not event.created:
@@ -41,15 +41,18 @@ def _tables(tables: ev.Tables, context: Context) -> tuple[str, bool]:
 
 def _prepare_zap_page(event: ev.PrepareZapPage, context: Context) -> Line:
     who, many = _tables(event.table, context)
-    if event.shadow:
-        when = "no vCPU uses it as its root" if event.root_count else "TLBs have been flushed"
-        return Line(f"{who} is emptied and unlinked; it is freed when {when}.", "zapped")
     were, their = ("were", "their entries are") if many else ("was", "its entries are")
     return Line(
         f"{who} {were} unlinked and will be freed; {their} frozen now, because others may still "
         "be walking there.",
         "unlinked",
     )
+
+
+def _prepare_zap_shadow_page(event: ev.PrepareZapShadowPage, context: Context) -> Line:
+    who, _ = _tables(event.table, context)
+    when = "no vCPU uses it as its root" if event.root_count else "TLBs have been flushed"
+    return Line(f"{who} is emptied and unlinked; it is freed when {when}.", "zapped")
 
 
 def _rcu_callback_queued(event: ev.RcuCallbackQueued, context: Context) -> Line:
@@ -121,7 +124,9 @@ def _capital(text: str) -> str:
 
 TELLERS: Final[dict[type[Any], Callable[[Any, Context], Line]]] = {
     ev.GetMmuPage: _get_mmu_page,
+    ev.GetShadowPage: _get_mmu_page,
     ev.PrepareZapPage: _prepare_zap_page,
+    ev.PrepareZapShadowPage: _prepare_zap_shadow_page,
     ev.RcuCallbackQueued: _rcu_callback_queued,
     ev.MmuPageFreed: _mmu_page_freed,
     ev.RootInvalidated: _root_invalidated,

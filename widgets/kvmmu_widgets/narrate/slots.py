@@ -91,6 +91,14 @@ def _replace_memslot(event: ev.ReplaceMemslot, context: Context) -> Line:
     )
 
 
+def _memslots_copied(event: ev.MemslotsCopied, _context: Context) -> Line:
+    return Line(
+        f"All {event.nslots} slots are copied into set {event.node_idx}, which no reader uses;"
+        f" {event.moved} of them move to another place there.",
+        f"copy {event.nslots} slots",
+    )
+
+
 def _swap_active_memslots(event: ev.SwapActiveMemslots, _context: Context) -> Line:
     return Line(
         f"Set {event.node_idx} of address space {event.as_id} is about to become the active one; "
@@ -233,6 +241,7 @@ TELLERS: Final[dict[type[Any], Callable[[Any, Context], Line]]] = {
     ev.SlotFreed: _slot_freed,
     ev.SetMemslot: _set_memslot,
     ev.ReplaceMemslot: _replace_memslot,
+    ev.MemslotsCopied: _memslots_copied,
     ev.SwapActiveMemslots: _swap_active_memslots,
     ev.GenerationChanged: _generation_changed,
     ev.LastUsedSlotChanged: _last_used_slot_changed,

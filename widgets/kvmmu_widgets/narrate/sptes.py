@@ -201,5 +201,6 @@ def _frozen_spte_handled(event: ev.FrozenSpteHandled, context: Context) -> Line:
 
 TELLERS: Final[dict[type[Any], Callable[[Any, Context], Line]]] = {
     ev.SpteChanged: _spte_changed,
+    ev.ShadowSpteChanged: _spte_changed,
     ev.FrozenSpteHandled: _frozen_spte_handled,
 }

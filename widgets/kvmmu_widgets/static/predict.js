@@ -25,6 +25,12 @@ class Prediction {
       event.preventDefault();
       this.#ask({ do: "commit", value: this.#value() });
     });
+    // JupyterLab keeps the enter key from submitting by itself
+    this.element.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || !(event.target instanceof HTMLInputElement)) return;
+      event.preventDefault();
+      this.element.requestSubmit();
+    });
     this.show.addEventListener("click", () => this.#ask({ do: "reveal" }));
     this.answered = () => this.#answer();
     model.on("change:verdict", this.answered);

@@ -10,9 +10,8 @@ import { Picture } from "./picture.js";
 import { Place, Timeline } from "./timeline.js";
 
 const BEAT = 1200;
-const LOWEST = 460;
-const LOWEST_WITHOUT_LANES = 500;
-const HIGHEST = 540;
+/** Least and greatest height of the picture, px: beside lanes, and without them. */
+const HEIGHTS = { lanes: /** @type {const} */ ([460, 540]), alone: /** @type {const} */ ([500, 660]) };
 const SMALLEST = 0.55;
 let count = 0;
 
@@ -42,6 +41,7 @@ class Stepper {
     this.#listen();
     el.append(this.element);
     this.width = 0;
+    this.height = 0;
     this.sizes = new ResizeObserver(() => this.#resize());
     for (const node of [this.stage, this.timeline.element, this.panel.code.code]) this.sizes.observe(node);
     this.#resize();
@@ -130,19 +130,29 @@ class Stepper {
   #resize() {
     const width = this.stage.clientWidth;
     if (!width) return;
-    if (width !== this.width) {
-      this.width = width;
-      const { layouts } = this.message;
-      const scale = Math.min(1, (width - 16) / Math.max(...layouts.map((layout) => layout.w)));
-      const wanted = Math.max(...layouts.map((layout) => layout.h)) * scale + 24;
-      const height = Math.round(Math.min(HIGHEST, Math.max(this.lanes ? LOWEST : LOWEST_WITHOUT_LANES, wanted)));
-      this.stage.style.height = `${height}px`;
-      this.picture.view.resize(width, height);
-      // a picture that can only be seen as a whole is followed instead of read
-      if (this.picture.view.fitScale() < SMALLEST) this.#follow(true);
+    const { view } = this.picture;
+    const first = this.width === 0;
+    // who has pulled the lower edge has chosen a height
+    const pulled = !first && this.stage.clientHeight !== this.height;
+    if (width !== this.width && !pulled) {
+      this.height = this.#fittingHeight(width);
+      this.stage.style.height = `${this.height}px`;
     }
+    this.width = width;
+    view.resize(width, pulled ? this.stage.clientHeight : this.height);
+    // a picture that is too small as a whole is followed instead
+    if (first && view.fitScale() < SMALLEST) this.#follow(true);
     this.panel.code.resize(this.panel.code.code.clientHeight);
     if (this.timeline.element.clientWidth !== this.timeline.width) this.timeline.resize(this.timeline.element.clientWidth);
+  }
+
+  /** Return the height at which the picture needs no scaling but by its width. @param {number} width */
+  #fittingHeight(width) {
+    const { layouts } = this.message;
+    const scale = Math.min(1, (width - 16) / Math.max(...layouts.map((layout) => layout.w)));
+    const wanted = Math.max(...layouts.map((layout) => layout.h)) * scale + 24;
+    const [least, most] = this.lanes ? HEIGHTS.lanes : HEIGHTS.alone;
+    return Math.round(Math.min(most, Math.max(least, wanted)));
   }
 
   #enable() {
@@ -272,6 +282,12 @@ export function mount(el, message, options = {}) {
   return new Stepper(el, message, options);
 }
 
+/** The message travels as one line of JSON. @param {Model} model @returns {Message} */
+function messageOf(model) {
+  const message = model.get("message");
+  return typeof message === "string" ? JSON.parse(message) : message;
+}
+
 /** For anywidget. @param {{ model: Model, el: HTMLElement }} context */
 function render({ model, el }) {
   /** @type {ReturnType<typeof mount> | undefined} */
@@ -286,7 +302,7 @@ function render({ model, el }) {
   };
   const paint = () => {
     shown?.destroy();
-    shown = mount(el, model.get("message"), { step: model.get("step"), onStep });
+    shown = mount(el, messageOf(model), { step: model.get("step"), onStep });
   };
   const follow = () => shown?.goto(model.get("step"), true);
   model.on("change:message", paint);

@@ -121,6 +121,6 @@ export class Place {
   /** @param {number} step @param {number} op */
   show(step, op) {
     write(this.step, `step ${step} / ${this.history.last}`);
-    write(this.op, this.history.ops[op]?.text ?? (step || !this.history.ops.length ? "" : "before anything happened"));
+    write(this.op, this.history.ops[op]?.text ?? (step || !this.history.ops.length ? "" : "the beginning"));
   }
 }

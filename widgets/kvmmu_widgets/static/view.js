@@ -29,6 +29,7 @@ export class View {
 
   /** @param {number} width @param {number} height of the stage, px */
   resize(width, height) {
+    if (width === this.width && height === this.height) return;
     this.width = width;
     this.height = height;
     if (this.fitted) this.fit();

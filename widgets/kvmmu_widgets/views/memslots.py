@@ -11,6 +11,7 @@ from kvmmu_edu.trace.events import (
     DirtyBitmapAllocated,
     GenerationChanged,
     LastUsedSlotChanged,
+    MemslotsCopied,
     ReplaceMemslot,
     SlotCreated,
     SlotFreed,
@@ -110,6 +111,10 @@ class SlotsModel:
         if event.new:
             members[self.slots[event.new].id] = event.new
 
+    def _memslots_copied(self, event: MemslotsCopied) -> None:
+        both = self.sets[event.as_id]
+        both[event.node_idx].members = dict(both[event.node_idx ^ 1].members)
+
     def _swap_active_memslots(self, event: SwapActiveMemslots) -> None:
         self.sets[event.as_id][event.node_idx].generation = event.generation
         self._swapping[event.as_id] = event.node_idx
@@ -138,6 +143,7 @@ _APPLY: Final[dict[type[Any], Callable[[SlotsModel, Any], None]]] = {
     SlotCreated: SlotsModel._slot_created,  # noqa: SLF001
     SlotFreed: SlotsModel._slot_freed,  # noqa: SLF001
     ReplaceMemslot: SlotsModel._replace_memslot,  # noqa: SLF001
+    MemslotsCopied: SlotsModel._memslots_copied,  # noqa: SLF001
     SwapActiveMemslots: SlotsModel._swap_active_memslots,  # noqa: SLF001
     SynchronizeSrcu: SlotsModel._synchronize_srcu,  # noqa: SLF001
     GenerationChanged: SlotsModel._generation_changed,  # noqa: SLF001

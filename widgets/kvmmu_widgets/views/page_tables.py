@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from kvmmu_edu.trace.events import (
     GetMmuPage,
+    GetShadowPage,
     MmuPageFreed,
     NxHugePageTracked,
     PrepareZapPage,
+    PrepareZapShadowPage,
     RcuCallbackQueued,
     RootInvalidated,
+    ShadowSpteChanged,
     SpteChanged,
     Tables,
 )
@@ -228,8 +231,11 @@ class TablesModel:
 
 _APPLY: Final[dict[type[Any], Callable[[TablesModel, Any], None]]] = {
     GetMmuPage: TablesModel._get_mmu_page,  # noqa: SLF001
+    GetShadowPage: TablesModel._get_mmu_page,  # noqa: SLF001
     SpteChanged: TablesModel._spte_changed,  # noqa: SLF001
+    ShadowSpteChanged: TablesModel._spte_changed,  # noqa: SLF001
     PrepareZapPage: TablesModel._prepare_zap_page,  # noqa: SLF001
+    PrepareZapShadowPage: TablesModel._prepare_zap_page,  # noqa: SLF001
     RcuCallbackQueued: TablesModel._rcu_callback_queued,  # noqa: SLF001
     MmuPageFreed: TablesModel._mmu_page_freed,  # noqa: SLF001
     RootInvalidated: TablesModel._root_invalidated,  # noqa: SLF001
