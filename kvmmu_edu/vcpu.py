@@ -73,8 +73,7 @@ class Vcpu:
     def _expect_possible(self, instruction: Instruction) -> None:
         """Refuse what no instruction of the guest can do."""
         guest, choices = self.state.arch.cpu.guest, self.vm.kvm.choices
-        # four levels of tables translate 48 bits
-        bits = 64 if guest.paging == "long64" else min(choices.maxphyaddr, 48)
+        bits = 64 if guest.paging == "long64" else choices.maxphyaddr
         if instruction.rip is not None:
             expect_unsigned("gpa", instruction.rip, bits)
         for _, gpa, size, value in instruction.accesses:
