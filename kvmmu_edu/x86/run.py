@@ -113,20 +113,21 @@ async def vcpu_enter_guest(vcpu: "KvmVcpu") -> None:
 
     Kernel: vcpu_enter_guest(), arch/x86/kvm/x86.c (v6.12)
     """
-    if vcpu.requests:
+    kvm, arch, requests = vcpu.kvm, vcpu.arch, vcpu.requests
+    if requests:
         leave_guest(vcpu)
     while True:
-        if vcpu.requests or not vcpu.arch.root:
+        if requests or not arch.root:
             await _serve_requests(vcpu)
         # who makes a request after this sees that we are in guest mode, and kicks us
         vcpu.mode.store_release(IN_GUEST_MODE)
-        if not vcpu.requests:
+        if not requests:
             break
         vcpu.mode.write_once(OUTSIDE_GUEST_MODE)
-    if vcpu.arch.cpu.tlb.empty_at_entry:
-        vcpu.arch.cpu.tlb.flush()
-    vcpu.kvm.srcu.read_unlock()
-    vcpu.kvm.trace.emit(GuestEntered, vcpu.vcpu_id)
+    if arch.cpu.tlb.empty_at_entry:
+        arch.cpu.tlb.flush()
+    kvm.srcu.read_unlock()
+    kvm.trace.emit(GuestEntered, vcpu.vcpu_id)
 
 
 async def _serve_requests(vcpu: "KvmVcpu") -> None:

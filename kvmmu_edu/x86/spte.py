@@ -85,11 +85,19 @@ class SpteFormat:
     FROZEN_SPTE: int
     #: ours: the bits that an SPTE has for whichever page it maps
     every_page: int = field(init=False)
+    #: ours: the bits that say who may execute, for each combination of ``ACC_*``
+    exec_and_user: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Put together what goes into every SPTE."""
+        """Put together what :func:`~kvmmu_edu.x86.make_spte.make_spte` needs for each page."""
         always = SPTE_MMU_PRESENT_MASK | self.shadow_present_mask | self.shadow_memtype_mask
         object.__setattr__(self, "every_page", always)
+        exec_and_user = tuple(
+            (self.shadow_x_mask if access & ACC_EXEC_MASK else self.shadow_nx_mask)
+            | (self.shadow_user_mask if access & ACC_USER_MASK else 0)
+            for access in range(ACC_ALL + 1)
+        )
+        object.__setattr__(self, "exec_and_user", exec_and_user)
 
 
 def spte_format(choices: Choices) -> SpteFormat:
