@@ -102,7 +102,7 @@ def _fields(fmt: SpteFormat) -> list[tuple[int, str, str]]:
         [
             (bit.PT_PRESENT_MASK, "PT_PRESENT_MASK", "the CPU may use the entry"),
             (bit.PT_WRITABLE_MASK, "PT_WRITABLE_MASK", "the CPU may write"),
-            (fmt.shadow_user_mask, "shadow_user_mask", "always set: guests run as users"),
+            (fmt.shadow_user_mask, "shadow_user_mask", "always set: here every access is a user's"),
         ]
         if npt
         else [
