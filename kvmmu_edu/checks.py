@@ -257,9 +257,11 @@ def snapshot(kvm: "Kvm") -> dict[str, Any]:
         "tables": tables,
         "memslots": memslots.snapshot(kvm),
         "host": kvm.mm.snapshot(),
-        # lock traffic is no state: a refused call takes locks, too
+        # work that was done is no state: a refused call takes locks, allocates and frees
         "counters": {
-            name: n for name, n in kvm.trace.counters.flat().items() if not name.startswith("lock.")
+            name: n
+            for name, n in kvm.trace.counters.flat().items()
+            if not name.startswith(("lock.", "count."))
         },
         "tdp_mmu_pages": mmu.tdp_mmu_pages.read_once(),
         "roots": {root: mmu.root_count[root] for root in mmu.roots},

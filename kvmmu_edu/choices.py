@@ -23,7 +23,8 @@ class Choices:
 
     :param kernel: ``"6.12"`` or ``"6.1"``, the stable trees 6.12.117 and 6.1.192
     :param paging: the SPTE format: ``"npt"`` (AMD) or ``"ept"`` (Intel)
-    :param maxphyaddr: width of host physical addresses, bits
+    :param maxphyaddr: width of host physical addresses, bits; at most the 48 that four levels
+        of page tables translate, for five levels are not modelled
     :param flush_on_zap: who flushes when page tables are removed: ``"batched"``: the caller,
         once; ``"per_table"``: each removal for itself, as before Linux 5.18
     :param tdp_mmu_pages: how page tables are kept track of: ``"counter"``: they are counted;
@@ -48,8 +49,8 @@ class Choices:
         _expect("flush_on_zap", self.flush_on_zap, ("batched", "per_table"))
         _expect("tdp_mmu_pages", self.tdp_mmu_pages, ("counter", "list", None))
         _expect("memslots", self.memslots, ("tree", "array"))
-        if not 36 <= self.maxphyaddr <= 52:
-            raise UsageError(f"maxphyaddr is {self.maxphyaddr}; expected 36 to 52 bits")
+        if not 36 <= self.maxphyaddr <= 48:
+            raise UsageError(f"maxphyaddr is {self.maxphyaddr}; expected 36 to 48 bits")
         object.__setattr__(self, "is_6_1", self.kernel == "6.1")
 
     @property

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from kvmmu_edu.errors import KvmError, UsageError, expect_stored, expect_unsigned
+from kvmmu_edu.errors import UsageError, expect_stored, expect_unsigned
 from kvmmu_edu.units import PAGE_SIZE, Gpa
 from kvmmu_edu.x86.guest import Exit, Instruction, touch
 from kvmmu_edu.x86.run import vcpu_pre_fault_memory, vcpu_run
@@ -73,8 +73,7 @@ class Vcpu:
     def _expect_possible(self, instruction: Instruction) -> None:
         """Refuse what no instruction of the guest can do."""
         guest, choices = self.state.arch.cpu.guest, self.vm.kvm.choices
-        # four levels of tables translate 48 bits
-        bits = 64 if guest.paging == "long64" else min(choices.maxphyaddr, 48)
+        bits = 64 if guest.paging == "long64" else choices.maxphyaddr
         if instruction.rip is not None:
             expect_unsigned("gpa", instruction.rip, bits)
         for _, gpa, size, value in instruction.accesses:
@@ -102,16 +101,14 @@ class Vcpu:
         """Map a range before the guest touches it; return how many bytes were left out.
 
         :param gpa: guest physical address, bytes; *size*: bytes; both in whole pages
-        :raises KvmError: ENOENT, no memory at *gpa*; EINVAL; the attribute ``left`` says how
-            many bytes were not mapped
+        :raises KvmError: ENOENT, no memory at *gpa*; EFAULT, the host has no page there; EINVAL;
+            the attribute ``left`` says how many bytes were not mapped
 
         Kernel: kvm_vcpu_pre_fault_memory(), virt/kvm/kvm_main.c (v6.12)
         """
+        expect_unsigned("gpa", gpa, self.vm.kvm.choices.maxphyaddr)
         work = vcpu_pre_fault_memory(self.state, gpa, size)
-        left, errno = self.vm.run(work, f"pre-fault {gpa:#x} {size:#x}")
-        if errno and left == size:
-            raise KvmError(errno, f"there is no memory at gpa {gpa:#x}", left=left)
-        return left
+        return self.vm.run(work, f"pre-fault {gpa:#x} {size:#x}")
 
 
 def _describe(kind: str, instruction: Instruction) -> str:

@@ -16,8 +16,15 @@ def test_the_older_kernel():
     assert Choices(kernel="6.1").is_6_1
 
 
-@pytest.mark.parametrize("bits", [36, 52])
-def test_the_widths_that_processors_have(bits):
+def test_6_1_lists_its_tables_unless_told_otherwise():
+    assert Choices(kernel="6.1").lists_tdp_mmu_pages
+    assert not Choices(kernel="6.1", tdp_mmu_pages="counter").lists_tdp_mmu_pages
+    assert not Choices().lists_tdp_mmu_pages
+    assert Choices(tdp_mmu_pages="list").lists_tdp_mmu_pages
+
+
+@pytest.mark.parametrize("bits", [36, 48])
+def test_the_widths_that_four_levels_translate(bits):
     assert Choices(maxphyaddr=bits).maxphyaddr == bits
 
 
@@ -26,8 +33,11 @@ def test_the_widths_that_processors_have(bits):
     [
         ({"kernel": "6.6"}, 'kernel is \'6.6\'; expected "6.12" or "6.1"'),
         ({"paging": "shadow"}, 'paging is \'shadow\'; expected "npt" or "ept"'),
-        ({"maxphyaddr": 35}, "maxphyaddr is 35; expected 36 to 52 bits"),
-        ({"maxphyaddr": 53}, "maxphyaddr is 53; expected 36 to 52 bits"),
+        ({"flush_on_zap": "never"}, 'expected "batched" or "per_table"'),
+        ({"tdp_mmu_pages": "tree"}, 'expected "counter", "list" or None'),
+        ({"memslots": "list"}, 'expected "tree" or "array"'),
+        ({"maxphyaddr": 35}, "maxphyaddr is 35; expected 36 to 48 bits"),
+        ({"maxphyaddr": 49}, "maxphyaddr is 49; expected 36 to 48 bits"),
     ],
 )
 def test_a_value_that_no_code_reads_is_refused(wrong, message):

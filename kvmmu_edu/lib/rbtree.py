@@ -129,36 +129,36 @@ def rb_insert_color(node: RbNode, root: RbRoot) -> None:
     r"""Restore the rules after the red leaf *node* was linked.
 
     Only rule 2 can be broken, between a red node and its red parent.  Capital letters are
-    black:
+    black; left and right may be exchanged:
 
     *Nothing above, or a black parent*: a root turns black, and nothing is broken.
 
     *Red uncle*: parent and uncle take the black from the grandparent.  Black heights stay;
     the grandparent is red now and the question is asked again, two levels higher::
 
-             G             g  <- next
-            / \           / \
-           p   u   -->   P   U
-          /             /
-         n             n
+           G             g  <- next
+          / \           / \
+         u   p   -->   U   P
+              \             \
+               n             n
 
     *Outer grandchild*, black uncle: lift the parent, exchange its colour with the
     grandparent's.  The top is black as before, so nothing above can be broken::
 
-             G             P
-            / \           / \
-           p   U   -->   n   g
-          /                   \
-         n                     U
+           G                 P
+          / \               / \
+         U   p     -->     g   n
+              \           /
+               n         U
 
     *Inner grandchild*, black uncle: lift the node over its parent, which makes the parent
     the outer grandchild; then as before, with the roles of node and parent exchanged::
 
-           G             G             N
-          / \           / \           / \
-         p   U   -->   n   U   -->   p   g
-          \           /                   \
-           n         p                     U
+           G             G                 N
+          / \           / \               / \
+         U   p   -->   U   n     -->     g   p
+            /               \           /
+           n                 p         U
 
     Cost: O(log n) recolourings, at most two lifts.
     Kernel: rb_insert_color(); __rb_insert(), lib/rbtree.c (v6.12)

@@ -85,6 +85,7 @@ class Driver:
         """Start with an empty process; *sched* is what runs the tasks of *vm*."""
         self.vm = vm
         self.sched = sched
+        sched.srcu = vm.kvm.srcu
         self.memory = ProcessMemory(vm)
         self.memories: dict[str, Hva] = {}
         self.regions: dict[int, Region] = {}

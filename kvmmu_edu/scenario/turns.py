@@ -10,12 +10,11 @@ always the same here.
 
 from typing import Final
 
+from kvmmu_edu.sync.rcu import Rcu
 from kvmmu_edu.sync.task import READY, Request, Scheduler, Suspend, Task
 
 #: more turns than any program has instructions
 UNLIMITED: Final = 1 << 62
-#: which of the counters of a task is that of kvm->srcu
-_SRCU: Final = 1
 
 
 class Turns:
@@ -44,12 +43,14 @@ class TurnScheduler(Scheduler):
     """Runs each task to its end, but lets vCPUs that were given turns alternate.
 
     :ivar somebody_waits: whether the task that runs is blocked by another
+    :ivar srcu: what protects the memory slots of the VM, once there is one
     """
 
     def __init__(self) -> None:
         """Start without any such vCPU."""
         super().__init__()
         self.somebody_waits = False
+        self.srcu: Rcu | None = None
         self._turns: dict[Task, Turns] = {}
 
     def checkpoint(self, *touches: object) -> Suspend:
@@ -75,7 +76,7 @@ class TurnScheduler(Scheduler):
 
     def _may_give_way(self, touches: tuple[object, ...]) -> bool:
         # inside KVM a vCPU reads memory slots, and whoever changes them would wait for it
-        inside = self.current.rcu_nesting[_SRCU]
+        inside = self.srcu is not None and self.srcu.read_lock_held()
         return not inside and touches[:1] in (("guest",), ("user space",))
 
     def play(self, task: Task, left: int) -> None:

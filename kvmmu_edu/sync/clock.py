@@ -39,6 +39,8 @@ class Alarm:
 
     def describe(self) -> str:
         """Return the time that is waited for."""
+        if self.when_ms >= MAX_SCHEDULE_TIMEOUT:
+            return "somebody to wake it"
         return f"the time {self.when_ms} ms, it is {self.clock.now_ms} ms"
 
 

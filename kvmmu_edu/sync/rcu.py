@@ -1,7 +1,7 @@
 """RCU and SRCU: who may still be reading what is about to be freed.
 
-A read-side section is a counter in the task.  A grace period ends when every task that was
-in a section at its start has left that section.
+A grace period ends when every task that was in a read-side section at its start has left that
+section.
 
 Kernel: kernel/rcu/tree.c, kernel/rcu/srcutree.c (v6.12)
 Simplified: no per-CPU machinery; what counts is only which readers a grace period waits for.
@@ -23,7 +23,7 @@ class GracePeriod:
 
     __slots__ = ("flavour", "readers")
 
-    def __init__(self, flavour: "Rcu", readers: dict[Task, None]) -> None:
+    def __init__(self, flavour: "Rcu", readers: set[Task]) -> None:
         """Wait for *readers*."""
         self.flavour = flavour
         self.readers = readers
@@ -34,7 +34,7 @@ class GracePeriod:
 
     def describe(self) -> str:
         """Return who is still reading."""
-        names = ", ".join(task.name for task in self.readers)
+        names = ", ".join(sorted(task.name for task in self.readers))
         return f"a grace period of {self.flavour.name}, readers: {names or 'none'}"
 
 
@@ -42,21 +42,19 @@ class Rcu:
     """Read-copy-update: tables are freed when nobody can be walking them.
 
     :param name: for messages
-    :param index: which counter of :class:`~kvmmu_edu.sync.task.Task` is ours
-    :ivar readers: the tasks in a read-side section, in the order in which they entered
+    :ivar readers: the tasks in a read-side section, and how many sections deep
     :ivar periods: the grace periods that wait for some of them
 
     Kernel: struct rcu_head, include/linux/types.h (v6.12)
     """
 
-    __slots__ = ("callbacks", "index", "name", "periods", "readers", "sched")
+    __slots__ = ("callbacks", "name", "periods", "readers", "sched")
 
-    def __init__(self, name: str, index: int, sched: Scheduler) -> None:
+    def __init__(self, name: str, sched: Scheduler) -> None:
         """Make a flavour that nobody reads yet."""
         self.name = name
-        self.index = index
         self.sched = sched
-        self.readers: dict[Task, None] = {}
+        self.readers: dict[Task, int] = {}
         self.periods: list[GracePeriod] = []
         self.callbacks: list[tuple[GracePeriod, Callable[[], None]]] = []
 
@@ -65,31 +63,25 @@ class Rcu:
 
         Kernel: rcu_read_lock(), include/linux/rcupdate.h (v6.12)
         """
-        task = self.sched.current
-        nesting, index = task.rcu_nesting, self.index
-        depth = nesting[index]
-        nesting[index] = depth + 1
-        if not depth:
-            self.readers[task] = None
+        task, readers = self.sched.current, self.readers
+        readers[task] = readers.get(task, 0) + 1
 
     def read_unlock(self) -> None:
         """Leave a read-side section.
 
         Kernel: rcu_read_unlock(), include/linux/rcupdate.h (v6.12)
         """
-        task = self.sched.current
-        nesting, index = task.rcu_nesting, self.index
-        depth = nesting[index] - 1
-        nesting[index] = depth
-        if not depth:
-            del self.readers[task]
-            if self.periods:
-                self._leaves(task)
+        task, readers = self.sched.current, self.readers
+        depth = readers.pop(task)
+        if depth > 1:
+            readers[task] = depth - 1
+        elif self.periods:
+            self._leaves(task)
 
     def _leaves(self, task: Task) -> None:
         """Let the grace periods that wait for *task* wait for it no longer."""
         for period in self.periods:
-            period.readers.pop(task, None)
+            period.readers.discard(task)
         self.periods = [period for period in self.periods if period.readers]
 
     def read_lock_held(self) -> bool:
@@ -97,11 +89,11 @@ class Rcu:
 
         Kernel: rcu_read_lock_held(), include/linux/rcupdate.h (v6.12)
         """
-        return self.sched.current.rcu_nesting[self.index] > 0
+        return self.sched.current in self.readers
 
     def grace_period(self) -> GracePeriod:
         """Return what a grace period that starts now has to wait for."""
-        period = GracePeriod(self, self.readers.copy())
+        period = GracePeriod(self, set(self.readers))
         if period.readers:
             self.periods.append(period)
         return period

@@ -85,7 +85,6 @@ class Task:
         "daemon",
         "done",
         "name",
-        "rcu_nesting",
         "request",
         "result",
     )
@@ -98,8 +97,6 @@ class Task:
         self.request: Request | None = None
         self.done = coro is None
         self.result: Any = None
-        # how deep in read-side sections of RCU (index 0) and SRCU (1)
-        self.rcu_nesting = [0, 0]
 
     def __repr__(self) -> str:
         """Return the name."""

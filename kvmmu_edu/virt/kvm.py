@@ -49,8 +49,8 @@ class Kvm:
         self.trace = trace
         self.clock = VirtualClock(sched)
         self.arch: Arch
-        self.rcu = Rcu("rcu", 0, sched)
-        self.srcu = Rcu("kvm->srcu", 1, sched)
+        self.rcu = Rcu("rcu", sched)
+        self.srcu = Rcu("kvm->srcu", sched)
         # of the module, not of the VM; there is one VM for each modelled kernel
         self.kvm_lock = Mutex("kvm_lock", sched, trace)
         self.lock = Mutex("kvm->lock", sched, trace)

@@ -11,10 +11,9 @@ A frame is found by binary search.  A host address is not what the array is sort
 slot is looked at.
 
 Ours as a choice: ``Choices(memslots="array")``.  The functions are those of Linux 5.16, which
-later ones replaced: kvm_dup_memslots(), update_memslots(), search_memslots() in
-virt/kvm/kvm_main.c.
-Simplified: the array holds references to slots; in the kernel it held the slots themselves,
-280 bytes each.
+later ones replaced: kvm_dup_memslots() and update_memslots() in virt/kvm/kvm_main.c,
+search_memslots() in include/linux/kvm_host.h.
+Simplified: the array holds references to slots; in the kernel it held the slots themselves.
 """
 
 from collections.abc import Iterator

@@ -304,7 +304,7 @@ def replace_memslot(kvm: "Kvm", old: MemorySlot | None, new: MemorySlot | None) 
             return
     assert new is not None
 
-    # even when replacing: copy_memslot() leaves the nodes alone
+    # also when *new* is a copy of *old*: copies share data, never links
     hva_node = new.hva_node[idx]
     hva_node.start = new.userspace_addr
     hva_node.last = new.end_hva - 1

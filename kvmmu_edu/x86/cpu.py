@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from kvmmu_edu.errors import KernelBug, UsageError
 from kvmmu_edu.trace.events import Cause, GuestAccess
-from kvmmu_edu.units import PAGES_PER_HPAGE, SPTE_LEVEL_BITS, Gpa, Level, Pfn
+from kvmmu_edu.units import PAGES_PER_HPAGE, SPTE_LEVEL_BITS, Gpa, Level, Pfn, spte_index
 from kvmmu_edu.x86.arena import TABLE_PFN_BASE
 from kvmmu_edu.x86.guest import Access, Guest
 from kvmmu_edu.x86.mmu_page import role_as_id
@@ -51,6 +51,9 @@ _FRAME_BITS: Final = 0xFF_FFFF_FFFF
 
 #: what a walk through a stale entry of the paging-structure cache proves
 _FLUSH_IS_MISSING: Final = "a flush is missing, or comes too late"
+
+# reading a member of an Enum costs as much as a call
+_CPU: Final = Cause.CPU
 
 _READ: Final = PFERR_GUEST_FINAL_MASK | PFERR_USER_MASK
 _WRITE: Final = _READ | PFERR_WRITE_MASK
@@ -181,8 +184,7 @@ class Cpu:
             raise KernelBug(msg)
         above = 0
         while True:
-            index = (gfn >> shift) & 511
-            spte = words[table << SPTE_LEVEL_BITS | index]
+            spte = words[table << SPTE_LEVEL_BITS | gfn >> shift & 511]
             if not spte & present:
                 return self._fault(gpa, wanted, 0)
             if not shift or spte & PT_PAGE_SIZE_MASK:
@@ -196,16 +198,16 @@ class Cpu:
         level = shift // SPTE_LEVEL_BITS + 1
         used = spte | (self._used_by_write if wanted & PFERR_WRITE_MASK else self._used_by_read)
         if used != spte:
-            self._set_used(table, index, level, gfn, spte, used)
+            self._set_used(table, level, gfn, spte, used)
         tlb.insert(gfn, level, used)
         if above and not tlb.empty_at_entry:
             tlb.remember_tables(gfn, level, table, above)
         return _frame(used, level, gfn)
 
-    def _set_used(self, table: int, index: int, level: Level, gfn: int, old: int, new: int) -> None:
-        base = gfn & -PAGES_PER_HPAGE[level]
+    def _set_used(self, table: int, level: Level, gfn: int, old: int, new: int) -> None:
+        base, index = gfn & -PAGES_PER_HPAGE[level], spte_index(gfn, level)
         span = Span(table, index, base, level, role_as_id(self.mmu.arena.roles[table]))
-        change_quietly(self.mmu, span, old=old, new=new, cause=Cause.CPU)
+        change_quietly(self.mmu, span, old=old, new=new, cause=_CPU)
 
     def _allows(self, spte: int, wanted: int) -> bool:
         if wanted & PFERR_WRITE_MASK:

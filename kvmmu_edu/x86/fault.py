@@ -132,29 +132,29 @@ async def faultin_pfn(vcpu: "KvmVcpu", fault: PageFault) -> int:
     In v6.1: does not look for a running invalidation before mmu_lock is held.
     Simplified: no private memory, no asynchronous faults, no poisoned pages.
     """
-    kvm, slot = vcpu.kvm, fault.slot
+    kvm, slot, gfn = vcpu.kvm, fault.slot, fault.gfn
     await kvm.sched.checkpoint("mmu_invalidate_seq")
-    fault.mmu_seq = kvm.mmu_invalidate_seq.load_acquire()
+    mmu_seq = fault.mmu_seq = kvm.mmu_invalidate_seq.load_acquire()
     if slot is None:
         return _handle_noslot_fault(vcpu, fault)
     if slot.flags & MEMSLOT_INVALID:
         return RetPf.RETRY
     early = not kvm.choices.is_6_1
-    if early and mmu_invalidate_retry_gfn_unsafe(kvm, fault.mmu_seq, fault.gfn):
+    if early and mmu_invalidate_retry_gfn_unsafe(kvm, mmu_seq, gfn):
         return RetPf.RETRY
     read_only = slot.flags & MEM_READONLY
     if read_only and fault.write:
         return RetPf.EMULATE
-    fault.hva = slot.userspace_addr + ((fault.gfn - slot.base_gfn) << 12)
-    page = kvm.mm.page_for(fault.hva, write=fault.write)
+    hva = fault.hva = slot.userspace_addr + ((gfn - slot.base_gfn) << 12)
+    page = kvm.mm.page_for(hva, write=fault.write)
     if page is None:
         try:
-            page = await kvm.mm.fault_in(fault.hva, write=fault.write)
+            page = await kvm.mm.fault_in(hva, write=fault.write)
         except HostFault as error:
-            raise KvmError("EFAULT", f"gfn {fault.gfn:#x}: {error}") from error
-    fault.pfn = page.pfn
-    fault.map_writable = page.writable and not read_only
-    if early and mmu_invalidate_retry_gfn_unsafe(kvm, fault.mmu_seq, fault.gfn):
+            raise KvmError("EFAULT", f"gfn {gfn:#x}: {error}") from error
+    fault.pfn, _, writable = page
+    fault.map_writable = writable and not read_only
+    if early and mmu_invalidate_retry_gfn_unsafe(kvm, mmu_seq, gfn):
         return RetPf.RETRY
     return RetPf.CONTINUE
 

@@ -22,7 +22,6 @@ from kvmmu_edu.x86.mmu_page import role_access, role_level
 from kvmmu_edu.x86.nx_huge_pages import is_nx_huge_page_enabled
 from kvmmu_edu.x86.spte import (
     ACC_EXEC_MASK,
-    ACC_USER_MASK,
     ACC_WRITE_MASK,
     MMIO_SPTE_GEN_MASK,
     PT_PAGE_SIZE_MASK,
@@ -73,9 +72,7 @@ def make_spte(
         spte |= PT_PAGE_SIZE_MASK
         if is_nx_huge_page_enabled(mmu.kvm):
             access &= ~ACC_EXEC_MASK
-    spte |= fmt.shadow_x_mask if access & ACC_EXEC_MASK else fmt.shadow_nx_mask
-    if access & ACC_USER_MASK:
-        spte |= fmt.shadow_user_mask
+    spte |= fmt.exec_and_user[access]
     if not host_writable:
         return spte
     spte |= fmt.shadow_host_writable_mask

@@ -81,26 +81,16 @@ class PageFault:
     Kernel: struct kvm_page_fault, arch/x86/kvm/mmu/mmu_internal.h (v6.12)
     """
 
-    __slots__ = (
-        "addr",
-        "error_code",
-        "exec",
-        "gfn",
-        "goal_level",
-        "huge_page_disallowed",
-        "hva",
-        "map_writable",
-        "max_level",
-        "mmu_seq",
-        "nx_huge_page_workaround_enabled",
-        "pfn",
-        "prefetch",
-        "present",
-        "req_level",
-        "rsvd",
-        "slot",
-        "write",
-    )
+    # what faultin_pfn fills in; it gives mmu_seq and hva their first values
+    mmu_seq: int
+    hva: "Hva"
+    pfn: "Pfn" = PFN_NOSLOT
+    map_writable = False
+    # what is decided by mmu_hugepage_adjust
+    max_level: Level = MAX_HUGEPAGE_LEVEL
+    req_level: Level = PG_LEVEL_4K
+    goal_level: Level = PG_LEVEL_4K
+    huge_page_disallowed = False
 
     def __init__(
         self,
@@ -122,14 +112,6 @@ class PageFault:
         self.nx_huge_page_workaround_enabled = nx
         self.gfn: Gfn = addr >> 12
         self.slot = slot
-        self.pfn: Pfn = PFN_NOSLOT
-        self.hva: Hva = 0
-        self.map_writable = False
-        self.mmu_seq = 0
-        self.max_level: Level = MAX_HUGEPAGE_LEVEL
-        self.req_level: Level = PG_LEVEL_4K
-        self.goal_level: Level = PG_LEVEL_4K
-        self.huge_page_disallowed = False
 
 
 def requested_pfn(fault: PageFault) -> int:
@@ -149,14 +131,15 @@ def mmu_max_mapping_level(
 ) -> Level:
     """Return the largest page that slot and host allow at *gfn*.
 
+    The host is asked first, because that is cheaper here; the kernel asks the slot first.
+
     Kernel: kvm_mmu_max_mapping_level(), arch/x86/kvm/mmu/mmu.c (v6.12)
     """
-    level = arch_of(slot).lpage_info.max_allowed_level(gfn, max_level)
-    if level == PG_LEVEL_4K:
-        return level
     hva = slot.userspace_addr + ((gfn - slot.base_gfn) << 12)
     host_level = mmu.kvm.mm.mapping_level(hva)
-    return min(level, host_level)
+    if host_level == PG_LEVEL_4K:
+        return host_level
+    return arch_of(slot).lpage_info.max_allowed_level(gfn, min(host_level, max_level))
 
 
 def mmu_hugepage_adjust(mmu: "MmuState", fault: PageFault) -> None:
@@ -170,11 +153,10 @@ def mmu_hugepage_adjust(mmu: "MmuState", fault: PageFault) -> None:
     slot = fault.slot
     if slot is None or fault.pfn < 0 or slot_dirty_track_enabled(slot):
         return
-    fault.req_level = mmu_max_mapping_level(mmu, slot, fault.gfn, fault.max_level)
-    if fault.req_level == PG_LEVEL_4K or fault.huge_page_disallowed:
-        return
-    fault.goal_level = fault.req_level
-    fault.pfn &= -PAGES_PER_HPAGE[fault.goal_level]
+    level = fault.req_level = mmu_max_mapping_level(mmu, slot, fault.gfn, fault.max_level)
+    if level > PG_LEVEL_4K and not fault.huge_page_disallowed:
+        fault.goal_level = level
+        fault.pfn &= -PAGES_PER_HPAGE[level]
 
 
 def disallowed_hugepage_adjust(

@@ -113,20 +113,21 @@ async def vcpu_enter_guest(vcpu: "KvmVcpu") -> None:
 
     Kernel: vcpu_enter_guest(), arch/x86/kvm/x86.c (v6.12)
     """
-    if vcpu.requests:
+    kvm, arch, requests = vcpu.kvm, vcpu.arch, vcpu.requests
+    if requests:
         leave_guest(vcpu)
     while True:
-        if vcpu.requests or not vcpu.arch.root:
+        if requests or not arch.root:
             await _serve_requests(vcpu)
         # who makes a request after this sees that we are in guest mode, and kicks us
         vcpu.mode.store_release(IN_GUEST_MODE)
-        if not vcpu.requests:
+        if not requests:
             break
         vcpu.mode.write_once(OUTSIDE_GUEST_MODE)
-    if vcpu.arch.cpu.tlb.empty_at_entry:
-        vcpu.arch.cpu.tlb.flush()
-    vcpu.kvm.srcu.read_unlock()
-    vcpu.kvm.trace.emit(GuestEntered, vcpu.vcpu_id)
+    if arch.cpu.tlb.empty_at_entry:
+        arch.cpu.tlb.flush()
+    kvm.srcu.read_unlock()
+    kvm.trace.emit(GuestEntered, vcpu.vcpu_id)
 
 
 async def _serve_requests(vcpu: "KvmVcpu") -> None:
@@ -149,35 +150,49 @@ def leave_guest(vcpu: "KvmVcpu") -> None:
         vcpu.kvm.trace.emit(GuestLeft, vcpu.vcpu_id)
 
 
-async def vcpu_pre_fault_memory(vcpu: "KvmVcpu", gpa: Gpa, size: int) -> tuple[int, str]:
-    """Map [*gpa*, *gpa* + *size*) before the guest touches it.
+async def vcpu_pre_fault_memory(vcpu: "KvmVcpu", gpa: Gpa, size: int) -> int:
+    """Map [*gpa*, *gpa* + *size*), bytes, before the guest touches it.
 
-    :returns: how many bytes are left, and the errno that stopped it ("" for none)
-    :raises KvmError: EINVAL, gpa or size not in pages; EFAULT
-    Kernel: kvm_vcpu_pre_fault_memory(), virt/kvm/kvm_main.c; kvm_arch_vcpu_pre_fault_memory(),
-        arch/x86/kvm/mmu/mmu.c (v6.12)
+    :returns: how many bytes are left out: 0, unless something stopped it behind the first page
+    :raises KvmError: EINVAL, gpa or size not in pages; ENOENT, no memory at *gpa*; EFAULT, the
+        host has no page there
+    Kernel: kvm_vcpu_pre_fault_memory(), virt/kvm/kvm_main.c (v6.12)
     In v6.1: there is no such ioctl.
     """
     if vcpu.kvm.choices.is_6_1:
         raise KvmError("EINVAL", "Linux 6.1 has no KVM_PRE_FAULT_MEMORY")
     if gpa % PAGE_SIZE or size % PAGE_SIZE or size <= 0:
         raise KvmError("EINVAL", f"gpa {gpa:#x} and size {size:#x} must be in whole pages")
+    if gpa + size >= 1 << 64:
+        raise KvmError("EINVAL", f"gpa {gpa:#x} + {size:#x} wraps around 2^64")
+    full_size = size
     vcpu_load(vcpu)
     vcpu.kvm.srcu.read_lock()
+    end, here = gpa + size, gpa
     try:
-        while size:
-            await mmu_reload(vcpu)
-            ret, level = RetPf.RETRY, 1
-            while ret == RetPf.RETRY:
-                ret, level = await mmu_do_page_fault(
-                    vcpu, gpa, PFERR_GUEST_FINAL_MASK, prefetch=True
-                )
-            if ret == RetPf.EMULATE:
-                return size, "ENOENT"
-            end = ((gpa >> 12 & -PAGES_PER_HPAGE[level]) + PAGES_PER_HPAGE[level]) << 12
-            done = min(size, end - gpa)
-            gpa, size = gpa + done, size - done
+        while here < end:
+            here = min(end, await _tdp_map_page(vcpu, here))
+    except KvmError as error:
+        # what is mapped stays mapped, and counts as success
+        if here == gpa:
+            error.left = size
+            raise
     finally:
         vcpu.kvm.srcu.read_unlock()
         vcpu_put(vcpu)
-    return 0, ""
+    return end - here
+
+
+async def _tdp_map_page(vcpu: "KvmVcpu", gpa: Gpa) -> Gpa:
+    """Map the page at *gpa*; return where it ends, which depends on how large it is.
+
+    Kernel: kvm_arch_vcpu_pre_fault_memory(), arch/x86/kvm/mmu/mmu.c; kvm_tdp_map_page(),
+        arch/x86/kvm/mmu/mmu.c (v6.12)
+    """
+    await mmu_reload(vcpu)
+    ret, level = RetPf.RETRY, 1
+    while ret == RetPf.RETRY:
+        ret, level = await mmu_do_page_fault(vcpu, gpa, PFERR_GUEST_FINAL_MASK, prefetch=True)
+    if ret == RetPf.EMULATE:
+        raise KvmError("ENOENT", f"there is no memory at gpa {gpa:#x}")
+    return ((gpa >> 12 & -PAGES_PER_HPAGE[level]) + PAGES_PER_HPAGE[level]) << 12

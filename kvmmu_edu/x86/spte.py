@@ -64,7 +64,7 @@ class SpteFormat:
 
     Kernel: kvm_mmu_reset_all_pte_masks(), arch/x86/kvm/mmu/spte.c; kvm_mmu_set_ept_masks(),
         arch/x86/kvm/mmu/spte.c (v6.12)
-    In v6.1: an empty entry is 0, and so the mark of a frozen one has no bit 63.
+    In v6.1: an empty entry is 0, so the mark of a frozen one has no bit 63; nor has an EPT entry.
     Simplified: A/D bits are always enabled for what KVM itself maps; no memory encryption, no
         L1TF address mangling (the modelled CPU needs none).
     """
@@ -85,11 +85,19 @@ class SpteFormat:
     FROZEN_SPTE: int
     #: ours: the bits that an SPTE has for whichever page it maps
     every_page: int = field(init=False)
+    #: ours: the bits that say who may execute, for each combination of ``ACC_*``
+    exec_and_user: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Put together what goes into every SPTE."""
+        """Put together what :func:`~kvmmu_edu.x86.make_spte.make_spte` needs for each page."""
         always = SPTE_MMU_PRESENT_MASK | self.shadow_present_mask | self.shadow_memtype_mask
         object.__setattr__(self, "every_page", always)
+        exec_and_user = tuple(
+            (self.shadow_x_mask if access & ACC_EXEC_MASK else self.shadow_nx_mask)
+            | (self.shadow_user_mask if access & ACC_USER_MASK else 0)
+            for access in range(ACC_ALL + 1)
+        )
+        object.__setattr__(self, "exec_and_user", exec_and_user)
 
 
 def spte_format(choices: Choices) -> SpteFormat:
@@ -116,8 +124,9 @@ def spte_format(choices: Choices) -> SpteFormat:
             SHADOW_NONPRESENT_VALUE=nonpresent,
             FROZEN_SPTE=frozen,
         )
+    suppress_ve = 0 if choices.is_6_1 else 1 << 63
     return SpteFormat(
-        shadow_present_mask=0,
+        shadow_present_mask=suppress_ve,
         shadow_user_mask=1 << 0,
         shadow_x_mask=1 << 2,
         shadow_nx_mask=0,
@@ -127,7 +136,7 @@ def spte_format(choices: Choices) -> SpteFormat:
         shadow_mmu_writable_mask=1 << 58,
         shadow_memtype_mask=(6 << 3) | (1 << 6),
         shadow_mmio_value=0b110,
-        shadow_mmio_mask=0b111 | (0 if choices.is_6_1 else 1 << 63),
+        shadow_mmio_mask=0b111 | suppress_ve,
         shadow_mmio_access_mask=0,
         SHADOW_NONPRESENT_VALUE=nonpresent,
         FROZEN_SPTE=frozen,

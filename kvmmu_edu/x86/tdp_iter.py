@@ -75,44 +75,28 @@ class TdpIter:
     Kernel: struct tdp_iter, arch/x86/kvm/mmu/tdp_iter.h (v6.12)
     """
 
-    __slots__ = (
-        "arena",
-        "as_id",
-        "child",
-        "end",
-        "gfn",
-        "grain",
-        "index",
-        "level",
-        "min_level",
-        "next_last_level_gfn",
-        "old_spte",
-        "root",
-        "root_level",
-        "table",
-        "yielded",
-        "yielded_gfn",
-    )
+    # one entry: ints; a span: rows (int or int64 array), a slice, a uint64 array
+    table: Any = 0
+    index: Any = 0
+    old_spte: Any = 0
+    gfn: Gfn = 0
+    child = 0
+    next_last_level_gfn: Gfn = 0
+    yielded = False
+    yielded_gfn: Gfn = -1
 
-    def __init__(self, arena: Arena, root: int, min_level: Level, end: Gfn, grain: int) -> None:
+    def __init__(
+        self, arena: Arena, root: int, min_level: Level = 1, end: Gfn = 0, grain: int = 1
+    ) -> None:
         """Prepare a walk from *root* down to *min_level*, up to frame *end* (exclusive)."""
         self.arena = arena
         self.root = root
-        self.root_level = role_level(arena.roles[root])
-        self.as_id = role_as_id(arena.roles[root])
+        role = arena.roles[root]
+        self.root_level = self.level = role_level(role)
+        self.as_id = role_as_id(role)
         self.min_level = min_level
         self.end = end
         self.grain = grain
-        self.level = self.root_level
-        self.gfn: Gfn = 0
-        # one entry: ints; a span: rows (int or int64 array), a slice, a uint64 array
-        self.table: Any = root
-        self.index: Any = 0
-        self.old_spte: Any = 0
-        self.child = 0
-        self.next_last_level_gfn: Gfn = 0
-        self.yielded = False
-        self.yielded_gfn: Gfn = -1
 
     def refresh(self) -> None:
         """Read the entries again.
@@ -139,18 +123,17 @@ def for_each_tdp_pte(
         arch/x86/kvm/mmu/tdp_iter.c (v6.12)
     """
     arena = mmu.arena
-    it = TdpIter(arena, root, 1, gfn + 1, 1)
-    it.next_last_level_gfn = gfn
+    it = TdpIter(arena, root)
     table = root
     for level in range(it.root_level, 0, -1):
         shift = (level - 1) * SPTE_LEVEL_BITS
         index = gfn >> shift & SPTE_ENT_PER_PAGE - 1
         word = table << SPTE_LEVEL_BITS | index
         spte = arena.words[word]
-        if level > top and spte & _TABLE_OR_PAGE == SPTE_MMU_PRESENT_MASK:
-            table = table_of(spte)
-            continue
         child = _child(spte, level)
+        if child and level > top:
+            table = child
+            continue
         it.level, it.gfn, it.table, it.index = level, gfn >> shift << shift, table, index
         it.old_spte, it.child = spte, child
         yield it

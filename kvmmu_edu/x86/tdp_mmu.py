@@ -3,7 +3,7 @@
 Kernel: kvm_tdp_mmu_map(), arch/x86/kvm/mmu/tdp_mmu.c (v6.12)
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kvmmu_edu.trace.events import (
     Cause,
@@ -42,6 +42,9 @@ from kvmmu_edu.x86.tdp_split import (
 
 if TYPE_CHECKING:
     from kvmmu_edu.virt.vcpu import KvmVcpu
+
+# reading a member of an Enum costs as much as a call, and each fault would do it
+_MAP: Final = Cause.MAP
 
 
 async def tdp_mmu_map(mmu: MmuState, vcpu: "KvmVcpu", fault: PageFault) -> int:
@@ -152,7 +155,7 @@ async def tdp_mmu_map_handle_target_level(
         ret = RetPf.SPURIOUS
     else:
         await mmu.kvm.sched.checkpoint("spte", table, index)
-        if not await tdp_mmu_set_spte_atomic(mmu, it, new, Cause.MAP):
+        if not await tdp_mmu_set_spte_atomic(mmu, it, new, _MAP):
             return RetPf.RETRY
         if it.child and mmu.kvm.choices.flush_on_zap == "batched":
             _flush_replaced_table(mmu, it, table)

@@ -85,3 +85,7 @@ def test_who_is_woken_does_not_wait_for_the_time(clock):
     assert story == [1 << 50]
     clock.advance(1 << 50)
     assert len(story) == 1
+
+
+def test_who_sleeps_for_ever_waits_for_somebody(clock):
+    assert clock.timeout(MAX_SCHEDULE_TIMEOUT).describe() == "somebody to wake it"

@@ -21,12 +21,13 @@ class Machine:
         populate=True,
         paging="npt",
         params=None,
+        flush_on_zap="batched",
         **options,
     ):
         options.setdefault("trace", "events")
         options.setdefault("hugepages2m", 8)
         options.setdefault("hugepages1g", 1)
-        choices = Choices(kernel=kernel, paging=paging)
+        choices = Choices(kernel=kernel, paging=paging, flush_on_zap=flush_on_zap)
         self.vm = Vm(choices=choices, params=params or ModuleParams(), **options)
         self.nbytes = nbytes
         self.hva = self.vm.host.mmap("A", kind, nbytes)

@@ -49,10 +49,13 @@ def test_nx_takes_execute_from_huge_pages_only(machine):
     assert flags(made, 1) == 0xE67
 
 
-def test_ept_values(machine):
+@pytest.mark.parametrize(("kernel", "suppress_ve"), [("6.12", 1 << 63), ("6.1", 0)])
+def test_ept_values(machine, kernel, suppress_ve):
     # RWX, write-back and IPAT, accessed, dirty, present, host- and MMU-writable
     expected = 7 | 6 << 3 | 1 << 6 | 3 << 8 | 1 << 11 | 3 << 57
-    assert flags(machine(paging="ept"), 1) == expected
+    made = machine(paging="ept", kernel=kernel)
+    assert flags(made, 1) == expected | suppress_ve
+    assert make.make_nonleaf_spte(made.mmu, 5) == (0x100005 << 12) | 0x907 | suppress_ve
 
 
 def test_tables_holes_and_pieces(machine):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kvmmu_edu import ModuleParams
 from kvmmu_edu.x86 import nx_huge_pages as nx
 
 
@@ -28,3 +29,19 @@ def test_a_table_is_listed_once_and_counted(machine):
     nx.untrack_possible_nx_huge_page(made.mmu, 7)
     nx.untrack_possible_nx_huge_page(made.mmu, 5)
     assert made.stats["nx_lpage_splits"] == 0
+
+
+def test_what_stays_small_anyhow_is_only_forgotten(machine):
+    made = machine()
+    made.mmu.arena.nx_huge_page_disallowed[7] = True
+    nx.track_possible_nx_huge_page(made.mmu, 7)
+    nx.unaccount_nx_huge_page(made.mmu, 7)
+    assert made.mmu.possible_nx_huge_pages == {}
+    assert not made.mmu.arena.nx_huge_page_disallowed[7]
+    assert made.stats["nx_lpage_splits"] == 0
+
+
+def test_never_is_a_mode_of_its_own():
+    assert nx.nx_hugepage_mitigation_hard_disabled(ModuleParams(nx_huge_pages="never"))
+    assert not nx.nx_hugepage_mitigation_hard_disabled(ModuleParams())
+    assert nx.nx_huge_pages_on(ModuleParams(nx_huge_pages="force"))

@@ -59,3 +59,27 @@ def test_a_flush_that_was_done_is_not_owed_again(hurried):
     assert done + flush >= 1
     for vcpu in hurried.kvm.vcpus:
         vcpu.requests.add("TLB_FLUSH")
+
+
+@pytest.mark.parametrize(("scheme", "still_reading"), [("batched", True), ("per_table", False)])
+def test_the_flush_comes_before_the_end_of_the_rcu_section_since_5_18(
+    machine, monkeypatch, scheme, still_reading
+):
+    made = machine(nbytes=2 << 20, grain=1, flush_on_zap=scheme)
+    for page in range(4):
+        made.vcpu.write(GPA + page * 4096)
+    monkeypatch.setattr(Scheduler, "need_resched", lambda _self: True)
+    seen = []
+    emit = made.vm.trace.emit
+
+    def watched(kind, *values):
+        if kind is FlushRemoteTlbs:
+            seen.append(made.kvm.rcu.read_lock_held())
+        emit(kind, *values)
+
+    monkeypatch.setattr(made.vm.trace, "emit", watched)
+    unmap(made)
+    assert seen
+    assert set(seen) == {still_reading}
+    for vcpu in made.kvm.vcpus:
+        vcpu.requests.add("TLB_FLUSH")

@@ -51,6 +51,29 @@ def test_pre_faulting_where_there_is_nothing(machine):
         made.vcpu.pre_fault_memory(GPA + 1, 4096)
 
 
+def test_pre_faulting_succeeds_if_one_page_is_mapped(machine):
+    made = machine()
+    made.vm.host.munmap(made.hva + 4096, 4096)
+    assert made.vcpu.pre_fault_memory(GPA, 8192) == 4096
+    with pytest.raises(KvmError, match="EFAULT") as caught:
+        made.vcpu.pre_fault_memory(GPA + 4096, 8192)
+    assert caught.value.left == 8192
+
+
+def test_pre_faulting_stops_where_the_host_has_no_page(machine):
+    made = machine()
+    made.vm.host.munmap(made.hva + 3 * 4096, 4096)
+    assert made.vcpu.pre_fault_memory(GPA, 5 * 4096) == 2 * 4096
+    assert made.pages() == (3, 0, 0)
+    with pytest.raises(KvmError, match="EFAULT"):
+        made.vcpu.pre_fault_memory(GPA + 3 * 4096, 4096)
+
+
+def test_pre_faulting_must_not_wrap(machine):
+    with pytest.raises(KvmError, match="EINVAL: gpa 0xfffffffffffff000 . 0x1000 wraps"):
+        machine().vcpu.pre_fault_memory((1 << 64) - 4096, 4096)
+
+
 def test_6_1_has_no_pre_faulting(machine):
     with pytest.raises(KvmError, match="EINVAL"):
         machine(kernel="6.1").vcpu.pre_fault_memory(GPA, 4096)

@@ -14,7 +14,7 @@ from kvmmu_edu.trace.events import (
 )
 from kvmmu_edu.virt.requests import flush_remote_tlbs
 from kvmmu_edu.x86 import spte_gate as gate
-from kvmmu_edu.x86.tdp_iter import for_each_tdp_pte
+from kvmmu_edu.x86.tdp_iter import Span, for_each_tdp_pte
 from tests.x86.conftest import GPA
 
 
@@ -149,3 +149,27 @@ def test_unlinking_forgets_nx(mapped):
     assert not mapped.mmu.possible_nx_huge_pages
     assert mapped.stats["nx_lpage_splits"] == 0
     assert mapped.vm.counters.locks["tdp_mmu_pages_lock", "lock"] == 2
+
+
+@pytest.mark.parametrize(("scheme", "flushes"), [("batched", 0), ("per_table", 2)])
+@pytest.mark.parametrize("grain", [512, 4096])
+def test_who_flushes_for_removed_tables(machine, scheme, flushes, grain):
+    made = machine(nbytes=8 << 20, grain=grain, flush_on_zap=scheme)
+    for page in (0, 513):
+        made.vcpu.write(GPA + page * 4096)
+    it = stand_on(made, GPA, 3)
+    empty = made.mmu.fmt.SHADOW_NONPRESENT_VALUE
+    locked(made, "write", lambda: gate.tdp_mmu_iter_set_spte(made.mmu, it, empty, Cause.ZAP))
+    callers = [event.caller for event in made.events(FlushRemoteTlbs)]
+    # the table of 2M entries, and the two below it
+    assert callers.count("handle_removed_tdp_mmu_page") == (flushes and flushes + 1)
+    assert callers[-1] == "test"
+
+
+def test_one_entry_is_replaced_without_a_walk(mapped):
+    it = stand_on(mapped, GPA, 1)
+    span = Span(it.table, it.index, it.gfn, 1, 0)
+    empty = mapped.mmu.fmt.SHADOW_NONPRESENT_VALUE
+    locked(mapped, "write", lambda: gate.tdp_mmu_set_spte(mapped.mmu, span, empty, Cause.ZAP))
+    assert mapped.mmu.arena.read(it.table, it.index) == empty
+    assert mapped.pages() == (3, 0, 0)

@@ -2,9 +2,11 @@
 
 import pytest
 
+from kvmmu_edu.errors import KernelBug
 from kvmmu_edu.trace.events import Cause, SpteChanged
 from kvmmu_edu.virt.arch import GfnRange
 from kvmmu_edu.virt.memslots import id_to_memslot, memslots
+from kvmmu_edu.virt.requests import flush_remote_tlbs
 from kvmmu_edu.x86 import tdp_zap
 from tests.x86.conftest import GPA
 
@@ -91,3 +93,28 @@ def test_the_end_of_a_vm_frees_all(machine):
     made.vm.destroy()
     assert made.mmu.arena.used == 0
     assert made.pages() == (0, 0, 0)
+
+
+def test_a_table_goes_by_its_entry(machine):
+    made = machine(nbytes=8 << 20)
+    for page in (0, 1, 513):
+        made.vcpu.write(GPA + page * 4096)
+    (sp,) = (row for row in made.mmu.arena.rows() if made.mmu.arena.gfns[row] == 0x400)
+
+    async def work():
+        async with made.kvm.mmu_lock.write:
+            made.kvm.rcu.read_lock()
+            assert await tdp_zap.tdp_mmu_zap_sp(made.mmu, int(sp))
+            flush_remote_tlbs(made.kvm, "test")
+            made.kvm.rcu.read_unlock()
+
+    made.run(work())
+    assert zapped(made) == [(2, 0x400)]
+    assert made.pages() == (1, 0, 0)
+
+
+def test_no_entry_points_to_a_root(machine):
+    made = machine()
+    made.vcpu.read(GPA)
+    with pytest.raises(KernelBug, match="is a root"):
+        made.run(tdp_zap.tdp_mmu_zap_sp(made.mmu, made.vcpu.state.arch.root))

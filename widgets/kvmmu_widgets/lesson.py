@@ -162,7 +162,8 @@ class Hint:
 
     def __repr__(self) -> str:
         """Return that there is a hint, not which."""
-        return f"Hint (folded, {len(self.texts)}): show it with print(hint.texts[0])"
+        count = len(self.texts)
+        return "Hint (folded)" if count == 1 else f"{count} hints (folded)"
 
     def _repr_mimebundle_(self, **_kwargs: Any) -> dict[str, str]:
         html = ""

@@ -23,7 +23,7 @@ from kvmmu_widgets.scene import Scene
 MAX_STEPS: Final = 2000
 
 #: lines of ftrace output that one event adds to a step
-MAX_FTRACE: Final = 4
+MAX_FTRACE: Final = 2
 
 #: events that complete the step before them
 TRAILING: Final = frozenset(

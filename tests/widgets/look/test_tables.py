@@ -39,6 +39,7 @@ def test_bits_say_what_a_read_only_page_lacks(paging):
     assert values["`shadow_host_writable_mask`"] == "0"
     assert values["`shadow_mmu_writable_mask`"] == "0"
     assert values["`SPTE_MMU_PRESENT_MASK`"] == "1"
+    assert ("`shadow_present_mask`" in values) == (paging == "ept")
 
 
 @pytest.mark.parametrize("paging", ["npt", "ept"])

@@ -44,7 +44,8 @@ def results(kernel: KernelVersion = "6.12") -> Grid:
         counted = [f"{name} {value}" for name, value in vm.vcpus[-1].stats.items() if value]
         shown = [text for text in counted if text.startswith(("pf_", "mmio_exits"))]
         rows.append((text, ", then ".join(found), ", ".join(shown)))
-    return Grid(("what happens", "results of the faults", "statistics of the vCPU"), rows)
+    columns = ("what happens", "results of the faults", "statistics of the vCPU")
+    return Grid(columns, rows, f"Linux {kernel}: faults, each in a VM of its own")
 
 
 def _result_text(result: int) -> str:
@@ -167,7 +168,8 @@ def denied(kernel: KernelVersion = "6.12") -> Grid:
             if access:
                 vm.host.mprotect(runs.ram(vm), PAGE_SIZE, access)
             rows.append((text, kind, _seen(vm, kind), vm.counters.vm["pages_4k"]))
-    return Grid(("the memory", "the guest's", "user space sees", "pages mapped"), rows)
+    columns = ("the memory", "the guest's", "user space sees", "pages mapped")
+    return Grid(columns, rows, f"Linux {kernel}: one access each")
 
 
 _DENIALS: Final = (

@@ -97,18 +97,19 @@ def bits(vm: Vm, gpa: Gpa, as_id: int = 0) -> Grid:
 
 def _fields(fmt: SpteFormat) -> list[tuple[int, str, str]]:
     """Return mask, name and meaning of the fields of an entry; those that a format has."""
-    npt = bool(fmt.shadow_present_mask)
+    npt = fmt.shadow_present_mask == bit.PT_PRESENT_MASK
     first = (
         [
             (bit.PT_PRESENT_MASK, "PT_PRESENT_MASK", "the CPU may use the entry"),
             (bit.PT_WRITABLE_MASK, "PT_WRITABLE_MASK", "the CPU may write"),
-            (fmt.shadow_user_mask, "shadow_user_mask", "always set: guests run as users"),
+            (fmt.shadow_user_mask, "shadow_user_mask", "always set: here every access is a user's"),
         ]
         if npt
         else [
             (fmt.shadow_user_mask, "VMX_EPT_READABLE_MASK", "the CPU may read"),
             (bit.PT_WRITABLE_MASK, "PT_WRITABLE_MASK", "the CPU may write"),
             (fmt.shadow_x_mask, "shadow_x_mask", "the CPU may fetch instructions"),
+            (fmt.shadow_present_mask, "shadow_present_mask", "faults are for KVM: no #VE"),
         ]
     )
     masks = [

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kvmmu_edu.units import LEVEL_NAMES, Level
 from kvmmu_edu.x86.spte import (
+    PT_PRESENT_MASK,
     SpteFormat,
     is_accessed_spte,
     is_dirty_spte,
@@ -69,7 +70,8 @@ def codes(sptes: Any, level: Level, fmt: SpteFormat) -> NDArray[np.uint16]:
     result[is_frozen_spte(words, fmt)] = FROZEN
     result[table] = LINK
     result[leaf] = LEAF
-    readable = (words & np.uint64(fmt.shadow_present_mask or fmt.shadow_user_mask)) != 0
+    # bit 0 of both formats: present (NPT), readable (EPT)
+    readable = (words & np.uint64(PT_PRESENT_MASK)) != 0
     host_writable = (words & np.uint64(fmt.shadow_host_writable_mask)) != 0
     bits = (
         (_READ, readable),
