@@ -106,7 +106,8 @@ class Vcpu:
 
         Kernel: kvm_vcpu_pre_fault_memory(), virt/kvm/kvm_main.c (v6.12)
         """
-        expect_unsigned("gpa", gpa, self.vm.kvm.choices.maxphyaddr)
+        expect_unsigned("gpa", gpa, 64)
+        expect_unsigned("size", size, 64)
         work = vcpu_pre_fault_memory(self.state, gpa, size)
         return self.vm.run(work, f"pre-fault {gpa:#x} {size:#x}")
 

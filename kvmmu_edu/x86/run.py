@@ -165,7 +165,6 @@ async def vcpu_pre_fault_memory(vcpu: "KvmVcpu", gpa: Gpa, size: int) -> int:
         raise KvmError("EINVAL", f"gpa {gpa:#x} and size {size:#x} must be in whole pages")
     if gpa + size >= 1 << 64:
         raise KvmError("EINVAL", f"gpa {gpa:#x} + {size:#x} wraps around 2^64")
-    full_size = size
     vcpu_load(vcpu)
     vcpu.kvm.srcu.read_lock()
     end, here = gpa + size, gpa

@@ -44,7 +44,7 @@ def test_loose_ends_are_seen(line):
 @pytest.mark.parametrize(
     ("line", "seen"),
     [
-        ("see /work/main", True),
+        ("see /work/src", True),
         ('"/home/ann/kvm"', True),
         ("/root/.cache", True),
         ("/tmp/pytest-1/x", True),
