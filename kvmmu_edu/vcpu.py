@@ -1,7 +1,7 @@
 """A virtual CPU, as its user sees it: accesses and KVM_RUN, plain calls that return."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kvmmu_edu.errors import UsageError, expect_stored, expect_unsigned
 from kvmmu_edu.units import PAGE_SIZE, Gpa
@@ -11,6 +11,9 @@ from kvmmu_edu.x86.run import vcpu_pre_fault_memory, vcpu_run
 if TYPE_CHECKING:
     from kvmmu_edu.virt.vcpu import KvmVcpu
     from kvmmu_edu.vm import Vm
+
+
+_SIZES: Final = (8, 4, 2, 1)
 
 
 class Vcpu:
@@ -25,6 +28,9 @@ class Vcpu:
         self.vm = vm
         self.state = state
         self.name = f"vcpu{state.vcpu_id}"
+        long64 = state.arch.cpu.guest.paging == "long64"
+        self._address_bits = 64 if long64 else vm.kvm.choices.maxphyaddr
+        self._address_end = 1 << self._address_bits
 
     @property
     def stats(self) -> dict[str, int]:
@@ -72,17 +78,18 @@ class Vcpu:
 
     def _expect_possible(self, instruction: Instruction) -> None:
         """Refuse what no instruction of the guest can do."""
-        guest, choices = self.state.arch.cpu.guest, self.vm.kvm.choices
-        bits = 64 if guest.paging == "long64" else choices.maxphyaddr
-        if instruction.rip is not None:
-            expect_unsigned("gpa", instruction.rip, bits)
-        for _, gpa, size, value in instruction.accesses:
-            expect_unsigned("gpa", gpa, bits)
-            if size not in {1, 2, 4, 8}:
+        rip, accesses, _ = instruction
+        if rip is not None:
+            expect_unsigned("gpa", rip, self._address_bits)
+        for _, gpa, size, value in accesses:
+            if not 0 <= gpa < self._address_end:
+                expect_unsigned("gpa", gpa, self._address_bits)
+            if size not in _SIZES:
                 raise UsageError(f"size is {size}; expected 1, 2, 4 or 8 bytes")
             if gpa % PAGE_SIZE + size > PAGE_SIZE:
                 raise UsageError(f"{size} bytes at {gpa:#x} cross pages; expected them within one")
-            expect_stored(value, size)
+            if value:
+                expect_stored(value, size)
 
     def collect_dirty_ring(self) -> list[tuple[int, int]]:
         """Take the new entries of the dirty ring; return (slot, page within it) of each.

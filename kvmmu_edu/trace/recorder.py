@@ -25,6 +25,14 @@ class _Scheduler(Protocol):
     def current(self) -> _Named: ...
 
 
+class _NobodyRuns:
+    class current:  # noqa: N801 - a scheduler's attribute
+        name = ""
+
+
+_NOBODY_RUNS: Final = _NobodyRuns()
+
+
 class Site(NamedTuple):
     """A place in the engine's source: the code object of a function and a line number."""
 
@@ -45,7 +53,6 @@ class Trace:
     """Counts, and keeps no event.
 
     :ivar counters: the statistics so far
-    :ivar records: the events kept so far: none here
     :ivar keeps_steps: whether emitting the shapes of trees is worth its cost
     """
 
@@ -55,7 +62,11 @@ class Trace:
     def __init__(self) -> None:
         """Start with everything at zero."""
         self.counters = Counters()
-        self.records: list[Record] = []
+
+    @property
+    def records(self) -> list[Record]:
+        """The events kept so far: none here."""
+        return []
 
     def emit(self, kind: type[Any], *values: Any) -> None:
         """Count the event that *kind* and *values* make up."""
@@ -79,7 +90,20 @@ class EventTrace(Trace):
     def __init__(self) -> None:
         """Start empty."""
         super().__init__()
-        self._sched: _Scheduler | None = None
+        self._sched: _Scheduler = _NOBODY_RUNS
+        self._records: list[Record] = []
+        # kind, values, task and sites of each event that is no record yet, one behind the other:
+        # a container for each would keep Python's garbage collector busy
+        self._new: list[Any] = []
+
+    @property
+    def records(self) -> list[Record]:
+        """The events kept so far; they are made into records when somebody looks at them."""
+        records, new = self._records, self._new
+        for kind, values, task, sites in zip(*(new[i::4] for i in range(4)), strict=True):
+            records.append(Record(len(records), task, kind(*values), sites))
+        new.clear()
+        return records
 
     def attach(self, sched: _Scheduler) -> None:
         """Learn from *sched* which task is running."""
@@ -90,9 +114,7 @@ class EventTrace(Trace):
         fold = _fold_of(kind)
         if fold is not None:
             fold(self.counters, *values)
-        records = self.records
-        task = self._sched.current.name if self._sched is not None else ""
-        records.append(Record(len(records), task, kind(*values), self._sites()))
+        self._new += (kind, values, self._sched.current.name, self._sites())
 
     def _sites(self) -> tuple[Site, ...]:
         return ()

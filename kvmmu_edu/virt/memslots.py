@@ -293,30 +293,38 @@ def replace_memslot(kvm: "Kvm", old: MemorySlot | None, new: MemorySlot | None) 
         return
     kvm.trace.emit(ReplaceMemslot, as_id, idx, serial_of(old), serial_of(new))
 
+    _leave_hash_and_hva_tree(slots, old)
+    # or the next lookup in this set would return a slot that is freed by then
+    if old is not None and slots.last_used_slot.read_once() is old:
+        slots.remember_last_used(new)
+    _enter_hash_and_hva_tree(slots, new)
+    _change_gfn_tree(slots, old, new)
+
+
+def _leave_hash_and_hva_tree(slots: Memslots, old: MemorySlot | None) -> None:
     if old is not None:
-        slots.id_hash.hash_del(old.id_node[idx])
-        interval_tree_remove(old.hva_node[idx], slots.hva_tree)
-        # or the next lookup in this set would return a slot that is freed by then
-        if slots.last_used_slot.read_once() is old:
-            slots.remember_last_used(new)
-        if new is None:
-            erase_gfn_node(slots, old)
-            return
-    assert new is not None
+        slots.id_hash.hash_del(old.id_node[slots.node_idx])
+        interval_tree_remove(old.hva_node[slots.node_idx], slots.hva_tree)
 
-    # also when *new* is a copy of *old*: copies share data, never links
-    hva_node = new.hva_node[idx]
-    hva_node.start = new.userspace_addr
-    hva_node.last = new.end_hva - 1
-    slots.id_hash.hash_add(new.id_node[idx], new.id)
-    interval_tree_insert(hva_node, slots.hva_tree)
 
-    if old is not None and old.base_gfn == new.base_gfn:
+def _enter_hash_and_hva_tree(slots: Memslots, new: MemorySlot | None) -> None:
+    """Link *new*; also when it is a copy of another slot: copies share data, never links."""
+    if new is not None:
+        hva_node = new.hva_node[slots.node_idx]
+        hva_node.start, hva_node.last = new.userspace_addr, new.end_hva - 1
+        slots.id_hash.hash_add(new.id_node[slots.node_idx], new.id)
+        interval_tree_insert(hva_node, slots.hva_tree)
+
+
+def _change_gfn_tree(slots: Memslots, old: MemorySlot | None, new: MemorySlot | None) -> None:
+    """Put *new* where *old* was if that is the same place; else take one out, put one in."""
+    if old is not None and new is not None and old.base_gfn == new.base_gfn:
         replace_gfn_node(slots, old, new)
         return
     if old is not None:
         erase_gfn_node(slots, old)
-    insert_gfn_node(slots, new)
+    if new is not None:
+        insert_gfn_node(slots, new)
 
 
 def free_memslots(kvm: "Kvm") -> None:

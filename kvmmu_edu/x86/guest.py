@@ -6,9 +6,12 @@ all an MMU ever sees of a program.
 Ours: real guests run code.
 """
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from kvmmu_edu.units import Gpa
+
+# a constructor of a NamedTuple takes twice as long, and every access makes two
+_tuple: Final = tuple.__new__
 
 AccessKind: TypeAlias = Literal["read", "write", "rmw"]
 Paging: TypeAlias = Literal["none", "long64", "flat32"]
@@ -78,4 +81,5 @@ def touch(kind: AccessKind, gpa: Gpa, value: int = 0, size: int = 8) -> Instruct
     >>> touch("read", 0x1000).accesses[0].gva
     4096
     """
-    return Instruction(None, (Access(kind, gpa, size, value),))
+    access = _tuple(Access, (kind, gpa, size, value))
+    return _tuple(Instruction, (None, (access,), 0))

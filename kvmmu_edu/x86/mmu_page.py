@@ -25,8 +25,6 @@ _DIRECT: Final = 1 << 7
 _ACCESS_SHIFT: Final = 8
 _INVALID: Final = 1 << 11
 _EFER_NX: Final = 1 << 12
-_AD_DISABLED: Final = 1 << 16
-_GUEST_MODE: Final = 1 << 17
 _SMM_SHIFT: Final = 24
 
 

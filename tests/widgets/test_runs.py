@@ -29,6 +29,12 @@ def test_accesses_touch_as_many_pages_as_asked_for(access):
     assert vm.counters.vm["pages_4k"] == 3
 
 
+def test_touches_come_in_their_order():
+    assert runs.touches("write read write").vcpus[0].stats["pf_taken"] == 1
+    assert runs.touches("read write").vcpus[0].stats["pf_taken"] == 3
+    assert runs.touches("").vcpus[0].stats["pf_taken"] == 0
+
+
 def test_a_skewed_slot_has_no_huge_pages():
     assert runs.accesses("thp", count=4).counters.vm["pages_2m"] == 2
     assert runs.accesses("thp", count=4, skew_kib=4).counters.vm["pages_2m"] == 0

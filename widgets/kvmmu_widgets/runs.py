@@ -35,7 +35,13 @@ SLOT_SIZE: Final = 64 * KIB
 
 #: how a slot can be changed, and the sizes of a page behind each kind of memory
 CHANGES: Final = ("create", "delete", "move", "flags")
-PAGE_OF: Final = {"anon4k": 4 * KIB, "thp": 2 * MIB, "huge2m": 2 * MIB, "huge1g": 1 * GIB}
+PAGE_OF: Final = {
+    "anon4k": 4 * KIB,
+    "shm": 4 * KIB,
+    "thp": 2 * MIB,
+    "huge2m": 2 * MIB,
+    "huge1g": 1 * GIB,
+}
 
 #: more slots or accesses than these give steps that nobody looks at one by one
 MAX_SLOTS: Final = 64
@@ -103,20 +109,27 @@ def ram(vm: Vm) -> Hva:
 # --- lesson 00 and 03: accesses ------------------------------------------------------------------
 
 
+def touches(in_order: str, backing: Backing = "anon4k", kernel: KernelVersion = "6.12") -> Vm:
+    """Return a VM of 2 MiB (or one huge page) whose guest touched its first byte.
+
+    :param in_order: words: ``read``, ``write``, ``exec``
+    """
+    vm = machine(backing, max(2 * MIB, PAGE_OF[backing]), gpa=_base(backing), kernel=kernel)
+    for access in in_order.split():
+        _access(vm, access, _base(backing))
+    return vm
+
+
 def first_access(
     access: str = "read", backing: Backing = "anon4k", kernel: KernelVersion = "6.12"
 ) -> Vm:
-    """Return a VM of 2 MiB (or one huge page) whose guest touched its first byte once."""
-    vm = machine(backing, max(2 * MIB, PAGE_OF[backing]), gpa=_base(backing), kernel=kernel)
-    _access(vm, access, _base(backing))
-    return vm
+    """Return a VM whose guest touched its first byte once."""
+    return touches(access, backing, kernel)
 
 
 def read_then_write(backing: Backing = "anon4k", kernel: KernelVersion = "6.12") -> Vm:
     """Return a VM whose guest read its first byte, then wrote it."""
-    vm = first_access("read", backing, kernel)
-    _access(vm, "write", _base(backing))
-    return vm
+    return touches("read write", backing, kernel)
 
 
 def accesses(
