@@ -293,18 +293,14 @@ def replace_memslot(kvm: "Kvm", old: MemorySlot | None, new: MemorySlot | None) 
         return
     kvm.trace.emit(ReplaceMemslot, as_id, idx, serial_of(old), serial_of(new))
 
-    _leave_hash_and_hva_tree(slots, old)
-    # or the next lookup in this set would return a slot that is freed by then
-    if old is not None and slots.last_used_slot.read_once() is old:
-        slots.remember_last_used(new)
+    if old is not None:
+        slots.id_hash.hash_del(old.id_node[idx])
+        interval_tree_remove(old.hva_node[idx], slots.hva_tree)
+        # or the next lookup in this set would return a slot that is freed by then
+        if slots.last_used_slot.read_once() is old:
+            slots.remember_last_used(new)
     _enter_hash_and_hva_tree(slots, new)
     _change_gfn_tree(slots, old, new)
-
-
-def _leave_hash_and_hva_tree(slots: Memslots, old: MemorySlot | None) -> None:
-    if old is not None:
-        slots.id_hash.hash_del(old.id_node[slots.node_idx])
-        interval_tree_remove(old.hva_node[slots.node_idx], slots.hva_tree)
 
 
 def _enter_hash_and_hva_tree(slots: Memslots, new: MemorySlot | None) -> None:
