@@ -40,3 +40,19 @@ def test_the_layout_inside_has_an_id_too():
     given = identity("stepper", "text of this test")
     assert given["layout"].model_id != given["model_id"]
     assert len(given["layout"].model_id) == 32
+
+
+def test_widgets_of_others_get_stable_ids_for_all_their_parts():
+    code = (
+        "from kvmmu_widgets import explore, runs\n"
+        "e = explore(runs.change, what=['delete', 'move'], count=range(2, 5), order='rising')\n"
+        "found = [e.box, *e.box.children, *e.controls.values()]\n"
+        "parts = [p for w in found for p in (w, w.layout, getattr(w, 'style', w))]\n"
+        "print(*[part.model_id for part in parts])"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for _ in (1, 2)
+    ]
+    assert runs[0].stdout == runs[1].stdout
+    assert len(runs[0].stdout.split()) > 15

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 import ipywidgets
 
 from kvmmu_edu.errors import KvmError, UsageError
+from kvmmu_widgets.identity import steady
 from kvmmu_widgets.stepper import Run, Stepper, message_of
 
 #: choices, a range of numbers, labelled values, or the value to begin with
@@ -46,12 +47,12 @@ class Explorer:
             _begin_with_default(run, name, widget)
         self.stepper: Stepper | None = None
         self.help = ""
-        self._line = ipywidgets.HTML()
+        self._line = steady(ipywidgets.HTML)
         for widget in self.controls.values():
             widget.observe(self._changed, names="value")
-        row = ipywidgets.HBox(list(self.controls.values()))
+        row = steady(ipywidgets.HBox, children=list(self.controls.values()))
         row.layout.flex_flow = "row wrap"
-        self.box = ipywidgets.VBox([row, self._line])
+        self.box = steady(ipywidgets.VBox, children=[row, self._line])
         self.refresh()
 
     @property
@@ -170,22 +171,22 @@ def _widget(name: str, control: Control) -> Any:
     if isinstance(control, ipywidgets.ValueWidget):
         return control
     if isinstance(control, bool):
-        return ipywidgets.Checkbox(value=control, indent=False, **common)
+        return steady(ipywidgets.Checkbox, value=control, indent=False, **common)
     if isinstance(control, range):
         slider = ipywidgets.IntSlider if len(control) > 1 else ipywidgets.IntText
         ends = {"min": control[0], "max": control[-1], "step": control.step}
-        return slider(value=control[0], continuous_update=False, **ends, **common)
+        return steady(slider, value=control[0], continuous_update=False, **ends, **common)
     if isinstance(control, Mapping | list | tuple):
         options = list(control.items()) if isinstance(control, Mapping) else list(control)
         few = len(options) <= _FEW
         kind = ipywidgets.ToggleButtons if few else ipywidgets.Dropdown
         if few:
             common["style"] = _STYLE | {"button_width": "auto"}
-        return kind(options=options, **common)
+        return steady(kind, options=options, **common)
     if isinstance(control, int):
-        return ipywidgets.IntText(value=control, continuous_update=False, **common)
+        return steady(ipywidgets.IntText, value=control, continuous_update=False, **common)
     if isinstance(control, str):
-        return ipywidgets.Text(value=control, continuous_update=False, **common)
+        return steady(ipywidgets.Text, value=control, continuous_update=False, **common)
     what = "a list, a dict, a range, a bool, a number, or a text"
     raise UsageError(f"control {name} is {control!r}; expected {what}")
 

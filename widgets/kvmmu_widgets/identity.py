@@ -9,6 +9,7 @@ it in this kernel.  Ours.
 import hashlib
 import json
 from collections import Counter
+from typing import Any
 
 from ipywidgets import Layout
 
@@ -27,3 +28,17 @@ def identity(kind: str, shown: object) -> dict[str, object]:
     """Return the arguments that give a widget, and the layout inside it, stable ids."""
     model_id = stable_id(kind, shown)
     return {"model_id": model_id, "layout": Layout(model_id=stable_id("layout", model_id))}
+
+
+def steady(widget: type[Any], **traits: Any) -> Any:
+    """Return a widget of ipywidgets with stable ids, its layout and style included.
+
+    :param widget: its class
+    :param traits: what it is made with; ``style`` as a dict
+    """
+    style = traits.pop("style", {})
+    named = identity(widget.__name__, [traits.get("description", ""), style])
+    if widget.class_trait_names().count("style"):
+        kind = widget.class_traits()["style"].klass
+        named["style"] = kind(model_id=stable_id("style", named["model_id"]), **style)
+    return widget(**traits, **named)
