@@ -3,7 +3,7 @@ import pytest
 from kvmmu_edu.lib.rbtree import RbNode
 from kvmmu_edu.virt.memslots import memslots
 from kvmmu_widgets import look, runs
-from kvmmu_widgets.look.slots import depth
+from kvmmu_widgets.look.slots import depth, longest_bucket
 
 
 @pytest.fixture
@@ -69,3 +69,9 @@ def test_depth_is_that_of_the_longest_way():
     top.left, top.right = RbNode(), RbNode()
     top.left.left = RbNode()
     assert depth(top) == 3
+
+
+def test_ids_share_128_buckets():
+    vm = runs.many_slots(129)
+    assert look.sets(vm)["id hash"] == [2, 2]
+    assert longest_bucket(memslots(runs.slots(0).kvm).id_hash) == 0

@@ -1,5 +1,6 @@
 """Memory slots: what there is, both sets of it, and the way of a lookup.  Ours."""
 
+from kvmmu_edu.lib.hashtable import HashTable
 from kvmmu_edu.lib.rbtree import RED, RbNode
 from kvmmu_edu.units import PAGE_SIZE, Gfn, size_text
 from kvmmu_edu.virt.memory_slot import MemorySlot
@@ -27,7 +28,7 @@ def slots(vm: Vm, as_id: int = 0) -> Grid:
 
 
 def sets(vm: Vm, as_id: int = 0) -> Grid:
-    """Return both sets of an address space and how deep their trees are."""
+    """Return both sets of an address space, the depth of their trees and of their buckets."""
     active = memslots(vm.kvm, as_id)
     rows = []
     for one in all_memslots(vm.kvm)[as_id]:
@@ -41,12 +42,13 @@ def sets(vm: Vm, as_id: int = 0) -> Grid:
                 "none" if last is None else f"slot {last.id}",
                 depth(one.gfn_tree.rb_node),
                 depth(one.hva_tree.rb_node),
+                longest_bucket(one.id_hash),
             )
         )
-    columns = (
-        "set", "readers", "generation", "slots", "last_used_slot", "gfn tree", "hva tree",
-    )  # fmt: skip
-    return Grid(columns, rows, f"Address space {as_id}: two sets, and the depth of their trees")
+    columns: tuple[str, ...] = ("set", "readers", "generation", "slots", "last_used_slot")
+    columns = (*columns, "gfn tree", "hva tree", "id hash")
+    caption = f"Address space {as_id}: two sets; depth of the trees, longest bucket of the hash"
+    return Grid(columns, rows, caption)
 
 
 def path(vm: Vm, gfn: Gfn, as_id: int = 0) -> Grid:
@@ -93,4 +95,15 @@ def depth(node: RbNode | None) -> int:
         if here is not None:
             longest = max(longest, level)
             todo += [(here.left, level + 1), (here.right, level + 1)]
+    return longest
+
+
+def longest_bucket(table: HashTable) -> int:
+    """Return the number of nodes in the longest bucket."""
+    longest = 0
+    for head in table.heads:
+        node, count = head, 0
+        while node is not None:
+            node, count = node.next, count + 1
+        longest = max(longest, count)
     return longest
