@@ -135,12 +135,13 @@ class Vm:
         whole = bool(text) and not self._inside_operation
         if whole:
             self._operations += 1
-            self.trace.emit(OperationBegin, self._operations, text)
+            if self.trace.keeps_events:
+                self.trace.emit(OperationBegin, self._operations, text)
         try:
             return self.kvm.sched.run(task, work)
         finally:
             self.kvm.rcu.run_callbacks()
-            if whole:
+            if whole and self.trace.keeps_events:
                 self.trace.emit(OperationEnd, self._operations)
 
     @contextmanager

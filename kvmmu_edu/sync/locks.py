@@ -73,7 +73,8 @@ class _Lock:
             self.readers.remove(self.sched.current)
         else:
             self.writer = None
-        self.trace.emit(LockReleased, self.name, mode)
+        if self.trace.keeps_events:
+            self.trace.emit(LockReleased, self.name, mode)
 
     def assert_held(self, mode: Mode | None = None) -> None:
         """Raise unless the current task holds the lock (in *mode*).

@@ -52,6 +52,9 @@ class Record(NamedTuple):
 class Trace:
     """Counts, and keeps no event.
 
+    What every page fault would emit for nothing is emitted only ``if trace.keeps_events``; what
+    counts is emitted always.
+
     :ivar counters: the statistics so far
     :ivar keeps_steps: whether emitting the shapes of trees is worth its cost
     """

@@ -111,6 +111,5 @@ def mmu_of(kvm: "Kvm") -> MmuState:
 
     Ours: ``kvm->arch``.
     """
-    state = kvm.arch_state
-    assert isinstance(state, MmuState)
-    return state
+    mmu: MmuState = kvm.arch_state
+    return mmu

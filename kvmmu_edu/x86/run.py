@@ -87,7 +87,8 @@ async def _run_instruction(vcpu: "KvmVcpu", instruction: Instruction, exits: lis
                 return True
         leave_guest(vcpu)
         gpa, error_code = cpu.fault_gpa, cpu.fault_error_code
-        kvm.trace.emit(PageFaultTaken, vcpu.vcpu_id, rip or 0, gpa, error_code)
+        if kvm.trace.keeps_events:
+            kvm.trace.emit(PageFaultTaken, vcpu.vcpu_id, rip or 0, gpa, error_code)
         ret = await mmu_page_fault(vcpu, gpa, error_code)
         if ret == RetPf.EMULATE:
             if kvm.choices.is_6_1 and retry_instruction(vcpu, instruction, gpa):
@@ -127,7 +128,8 @@ async def vcpu_enter_guest(vcpu: "KvmVcpu") -> None:
     if arch.cpu.tlb.empty_at_entry:
         arch.cpu.tlb.flush()
     kvm.srcu.read_unlock()
-    kvm.trace.emit(GuestEntered, vcpu.vcpu_id)
+    if kvm.trace.keeps_events:
+        kvm.trace.emit(GuestEntered, vcpu.vcpu_id)
 
 
 async def _serve_requests(vcpu: "KvmVcpu") -> None:
@@ -146,8 +148,10 @@ def leave_guest(vcpu: "KvmVcpu") -> None:
     """
     if vcpu.mode.read_once() != OUTSIDE_GUEST_MODE:
         vcpu.mode.store_release(OUTSIDE_GUEST_MODE)
-        vcpu.kvm.srcu.read_lock()
-        vcpu.kvm.trace.emit(GuestLeft, vcpu.vcpu_id)
+        kvm = vcpu.kvm
+        kvm.srcu.read_lock()
+        if kvm.trace.keeps_events:
+            kvm.trace.emit(GuestLeft, vcpu.vcpu_id)
 
 
 async def vcpu_pre_fault_memory(vcpu: "KvmVcpu", gpa: Gpa, size: int) -> int:

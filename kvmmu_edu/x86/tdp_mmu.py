@@ -58,7 +58,8 @@ async def tdp_mmu_map(mmu: MmuState, vcpu: "KvmVcpu", fault: PageFault) -> int:
     """
     kvm = mmu.kvm
     mmu_hugepage_adjust(mmu, fault)
-    kvm.trace.emit(SpteRequested, fault.gfn, requested_pfn(fault), fault.goal_level)
+    if kvm.trace.keeps_events:
+        kvm.trace.emit(SpteRequested, fault.gfn, requested_pfn(fault), fault.goal_level)
     kvm.rcu.read_lock()
     ret = RetPf.RETRY
     frozen, nx = mmu.fmt.FROZEN_SPTE, fault.nx_huge_page_workaround_enabled
@@ -163,7 +164,8 @@ async def tdp_mmu_map_handle_target_level(
         generation = vcpu_memslots(vcpu).generation.read_once()
         trace.emit(MarkMmioSpte, vcpu.vcpu_id, table, index, it.gfn, ACC_ALL, generation)
         return RetPf.EMULATE
-    trace.emit(SetSpte, it.gfn, new, it.level, table, index)
+    if trace.keeps_events:
+        trace.emit(SetSpte, it.gfn, new, it.level, table, index)
     return ret
 
 
