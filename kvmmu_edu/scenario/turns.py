@@ -8,6 +8,7 @@ Simplified: real vCPUs run at once; which of the possible orders happens is chan
 always the same here.
 """
 
+from collections.abc import Awaitable
 from typing import Final
 
 from kvmmu_edu.sync.rcu import Rcu
@@ -53,7 +54,7 @@ class TurnScheduler(Scheduler):
         self.srcu: Rcu | None = None
         self._turns: dict[Task, Turns] = {}
 
-    def checkpoint(self, *touches: object) -> Suspend:
+    def checkpoint(self, *touches: object) -> Awaitable[None]:
         """Return an awaitable for the next turn, if the current task takes turns."""
         turns = self._turns.get(self.current)
         if turns is None or not self._may_give_way(touches):

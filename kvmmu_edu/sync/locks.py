@@ -120,7 +120,7 @@ class Guard:
         """Take the lock."""
         return self.lock.take(self.mode)
 
-    def __aexit__(self, *_exc: object) -> Suspend:
+    def __aexit__(self, *_exc: object) -> Awaitable[None]:
         """Release the lock."""
         self.lock.release(self.mode)
         return READY
@@ -138,7 +138,7 @@ class Mutex(_Lock):
         """Take the mutex."""
         return self.take("lock")
 
-    def __aexit__(self, *_exc: object) -> Suspend:
+    def __aexit__(self, *_exc: object) -> Awaitable[None]:
         """Release the mutex."""
         self.release("lock")
         return READY

@@ -7,7 +7,7 @@ Kernel: kernel/rcu/tree.c, kernel/rcu/srcutree.c (v6.12)
 Simplified: no per-CPU machinery; what counts is only which readers a grace period waits for.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from kvmmu_edu.errors import ensure
 from kvmmu_edu.sync.task import READY, Scheduler, Suspend, Task
@@ -98,7 +98,7 @@ class Rcu:
             self.periods.append(period)
         return period
 
-    def synchronize(self) -> Suspend:
+    def synchronize(self) -> Awaitable[None]:
         """Return an awaitable for the end of a grace period that starts now.
 
         Kernel: synchronize_rcu(), kernel/rcu/tree.c (v6.12)

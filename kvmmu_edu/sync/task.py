@@ -1,8 +1,8 @@
 """Tasks, and the one place where a task can be switched.
 
 Code that another CPU could interrupt is ``async def``.  Where it could be interrupted it
-awaits: a checkpoint, a lock, a grace period.  What it awaits is either ready at once, which
-costs 60 ns, or a :class:`Request` that travels up to whoever drives the task:
+awaits: a checkpoint, a lock, a grace period.  What it awaits is either :data:`READY`, which
+costs less than a call, or a :class:`Request` that travels up to whoever drives the task:
 
 * the driver of this module runs a task to its end and switches only when a task is blocked;
 * a recording driver lets the trace see each checkpoint;
@@ -11,7 +11,8 @@ costs 60 ns, or a :class:`Request` that travels up to whoever drives the task:
 The same engine code serves all three.  Ours: the kernel has CPUs for this.
 """
 
-from collections.abc import Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator
+from types import coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from kvmmu_edu.errors import Deadlock
@@ -32,9 +33,9 @@ class Request(Protocol):
 
 
 class Suspend(tuple[Request, ...]):
-    """An awaitable that hands its one item, if any, to the driver.
+    """An awaitable that hands its one item to the driver.
 
-    A tuple iterates without running Python code, so awaiting an empty one is nearly free.
+    A tuple iterates without running Python code.
     """
 
     __slots__ = ()
@@ -48,8 +49,16 @@ class Suspend(tuple[Request, ...]):
         __await__ = tuple.__iter__
 
 
-#: await this where nothing has to be waited for
-READY = Suspend()
+@coroutine
+def _nothing() -> Generator[Request, None, None]:
+    return
+    yield
+
+
+#: await this where nothing has to be waited for: a generator at its end is the one awaitable
+#: that Python need not ask for an iterator, and it can be awaited again and again
+READY: Awaitable[None] = _nothing()
+next(READY, None)  # type: ignore[call-overload]
 
 Coro: TypeAlias = Coroutine[Request, None, T]
 
@@ -118,7 +127,7 @@ class Scheduler:
         self.current = self.idle
         self.tasks: list[Task] = []
 
-    def checkpoint(self, *_touches: object) -> Suspend:
+    def checkpoint(self, *_touches: object) -> Awaitable[None]:
         """Return an awaitable for a point where another task may run."""
         return READY
 

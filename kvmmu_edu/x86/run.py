@@ -45,9 +45,10 @@ async def vcpu_run(vcpu: "KvmVcpu", instructions: Iterable[Instruction], exits: 
     :raises KvmError: EFAULT, the host has no page for the guest
     Kernel: vcpu_run(), arch/x86/kvm/x86.c; kvm_arch_vcpu_ioctl_run(), arch/x86/kvm/x86.c (v6.12)
     """
-    mmu_start_lpage_recovery(vcpu.kvm)
+    kvm = vcpu.kvm
+    mmu_start_lpage_recovery(kvm)
     vcpu_load(vcpu)
-    vcpu.kvm.srcu.read_lock()
+    kvm.srcu.read_lock()
     try:
         for instruction in instructions:
             seen = len(exits)
@@ -57,7 +58,7 @@ async def vcpu_run(vcpu: "KvmVcpu", instructions: Iterable[Instruction], exits: 
                 await _visit_user_space(vcpu)
     finally:
         leave_guest(vcpu)
-        vcpu.kvm.srcu.read_unlock()
+        kvm.srcu.read_unlock()
         vcpu_put(vcpu)
 
 

@@ -93,13 +93,13 @@ async def tdp_mmu_set_spte_atomic(mmu: MmuState, it: TdpIter, new: Sptes, cause:
 
 
 def _cmpxchg(mmu: MmuState, it: TdpIter, new: Sptes) -> bool:
-    old, table, index = it.old_spte, it.table, it.index
+    old = it.old_spte
     it.refresh()
     same = it.old_spte == old
-    if same is True or (same is not False and same.all()):
-        _store(mmu, table, index, new)
-        return True
-    return False
+    if same is False or (same is not True and not same.all()):
+        return False
+    _store(mmu, it.table, it.index, new)
+    return True
 
 
 async def tdp_mmu_iter_set_spte(mmu: MmuState, it: TdpIter, new: Sptes, cause: Cause) -> None:

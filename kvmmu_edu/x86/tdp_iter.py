@@ -124,27 +124,35 @@ def for_each_tdp_pte(
     """
     arena = mmu.arena
     it = TdpIter(arena, root)
-    table = root
-    for level in range(it.root_level, 0, -1):
+    table, level = _descend(arena, root, gfn, it.level, top)
+    while level:
         shift = (level - 1) * SPTE_LEVEL_BITS
         index = gfn >> shift & SPTE_ENT_PER_PAGE - 1
         word = table << SPTE_LEVEL_BITS | index
-        spte = arena.words[word]
-        child = _child(spte, level)
-        if child and level > top:
-            table = child
-            continue
+        spte = it.old_spte = arena.words[word]
+        it.child = _child(spte, level)
         it.level, it.gfn, it.table, it.index = level, gfn >> shift << shift, table, index
-        it.old_spte, it.child = spte, child
         yield it
         # read again: the caller may have linked a table here, or another task removed one
         now = arena.words[word]
         if now != spte:
-            child = _child(now, level)
-            it.old_spte, it.child = now, child
-        if not child:
+            it.old_spte, it.child = now, _child(now, level)
+        if not it.child:
             return
-        table = child
+        table = it.child
+        level -= 1
+
+
+def _descend(arena: Arena, table: int, gfn: Gfn, level: Level, top: Level) -> tuple[int, Level]:
+    """Follow entries from *table* down to *top*, as far as they point to tables."""
+    words = arena.words
+    while level > top:
+        spte = words[table << SPTE_LEVEL_BITS | gfn >> (level - 1) * SPTE_LEVEL_BITS & 511]
+        if spte & _TABLE_OR_PAGE != SPTE_MMU_PRESENT_MASK:
+            break
+        table = table_of(spte)
+        level -= 1
+    return table, level
 
 
 def _child(spte: int, level: Level) -> int:
