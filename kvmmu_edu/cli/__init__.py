@@ -3,6 +3,7 @@
 Ours.
 """
 
+from kvmmu_edu.cli.bench import bench_command
 from kvmmu_edu.cli.compare import compare_command
 from kvmmu_edu.cli.group import CommandGroup
 from kvmmu_edu.cli.lab import lab
@@ -15,3 +16,4 @@ main = CommandGroup(
 main.add_command(run_command)
 main.add_command(compare_command)
 main.add_command(lab)
+main.add_command(bench_command)

@@ -1,0 +1,4 @@
+"""What costs how much: the work that ``kvmmu-edu bench`` measures.
+
+Ours.
+"""
