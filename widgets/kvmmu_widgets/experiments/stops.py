@@ -1,5 +1,7 @@
 """A scheduler that lets one look around between two steps of a task.  Ours."""
 
+from collections.abc import Awaitable
+
 from kvmmu_edu.sync.task import READY, Checkpoint, Scheduler, Suspend
 
 
@@ -18,6 +20,6 @@ class Stops(Scheduler):
         """Suspend tasks at every checkpoint and before every lock; or no longer."""
         self.free_running = not stopping
 
-    def checkpoint(self, *touches: object) -> Suspend:
+    def checkpoint(self, *touches: object) -> Awaitable[None]:
         """Return an awaitable that suspends, if this stops."""
         return READY if self.free_running else Suspend((Checkpoint(touches),))
