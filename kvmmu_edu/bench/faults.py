@@ -1,68 +1,47 @@
-"""Single faults through the facade: one page each, no two handled together.
+"""Single page faults: a 4K page each, which the host has mapped already.
 
 Ours.
 """
 
-from typing import Final
+from collections.abc import Iterator
+from functools import partial
 
-from kvmmu_edu.bench.reference import seconds
-from kvmmu_edu.units import PAGE_SIZE
-from kvmmu_edu.vcpu import Vcpu
-from kvmmu_edu.vm import Vm
+from kvmmu_edu.bench.machines import addresses, guest
+from kvmmu_edu.bench.meter import Figure, Meter, Work
 from kvmmu_edu.x86.guest import touch
 
-_GPA: Final = 1 << 30
-#: the first fault makes a root and loads modules; it is left out
-_WARM: Final = 64
+_TRACES = (("none", "counters only"), ("events", "events kept"), ("steps", "steps kept"))
 
 
-def faults_by_call(npages: int, trace: str) -> float:
-    """Return faults a second when each is a call of ``vcpu.read``.
+def faults(meter: Meter) -> Iterator[Figure]:
+    """Measure faults by one call each, and by one KVM_RUN for all, with each kind of trace."""
+    for trace, how in _TRACES:
+        npages = meter.size(512 if trace == "steps" else 4096, 32)
+        reads = partial(by_reads, npages, trace)
+        yield meter.figure(f"faults.read.{trace}", f"fault, a vcpu.read() each, {how}", reads)
+        one_run = partial(by_one_run, npages, trace)
+        yield meter.figure(f"faults.run.{trace}", f"fault, all in one vcpu.run(), {how}", one_run)
 
-    :param npages: how many pages to touch, each for the first time
-    :param trace: ``none``, ``events`` or ``steps``
 
-    >>> faults_by_call(10, "none") > 0
-    True
-    """
-    vcpu = _machine(npages, trace)
+def by_reads(npages: int, trace: str) -> Work:
+    """Return work that reads each page of a new guest for the first time, a call for each."""
+    vcpu, where = guest(npages, trace), addresses(npages)
 
-    def read_all() -> None:
-        for gpa in range(_GPA + _WARM * PAGE_SIZE, _GPA + (npages + _WARM) * PAGE_SIZE, PAGE_SIZE):
+    def work() -> int:
+        for gpa in where:
             vcpu.read(gpa)
+        return len(where)
 
-    return _rate(vcpu, npages, seconds(read_all))
-
-
-def faults_by_program(npages: int, trace: str) -> float:
-    """Return faults a second when a guest program touches one page after the other.
-
-    >>> faults_by_program(10, "events") > 0
-    True
-    """
-    vcpu = _machine(npages, trace)
-    program = [
-        touch("read", gpa)
-        for gpa in range(_GPA + _WARM * PAGE_SIZE, _GPA + (npages + _WARM) * PAGE_SIZE, PAGE_SIZE)
-    ]
-    return _rate(vcpu, npages, seconds(lambda: vcpu.run(program, [])))
+    return work
 
 
-def _machine(npages: int, trace: str) -> Vcpu:
-    """Return a vCPU whose guest has memory that the host has populated, but KVM not mapped."""
-    vm = Vm(trace=trace)
-    nbytes = (npages + _WARM) * PAGE_SIZE
-    hva = vm.host.mmap("ram", "anon4k", nbytes)
-    vm.host.populate(hva, nbytes)
-    vm.set_user_memory_region(0, 0, _GPA, nbytes, hva)
-    vcpu = vm.create_vcpu()
-    for page in range(_WARM):
-        vcpu.read(_GPA + page * PAGE_SIZE)
-    return vcpu
+def by_one_run(npages: int, trace: str) -> Work:
+    """Return work that reads each page of a new guest for the first time, in one KVM_RUN."""
+    vcpu = guest(npages, trace)
+    program = [touch("read", gpa) for gpa in addresses(npages)]
 
+    def work() -> int:
+        vcpu.run(program, [])
+        return len(program)
 
-def _rate(vcpu: Vcpu, npages: int, took: float) -> float:
-    """Return faults a second, after a look whether there was one fault for each page."""
-    assert vcpu.stats["pf_fixed"] == npages + _WARM
-    vcpu.vm.check()
-    return npages / took
+    return work

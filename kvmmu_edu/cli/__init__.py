@@ -11,9 +11,9 @@ from kvmmu_edu.cli.run import run_command
 
 main = CommandGroup(
     "kvmmu-edu",
-    help="Run and compare scenarios of Linux KVM's x86 MMU, and open the lessons about it.",
+    help="Run, compare and time scenarios of Linux KVM's x86 MMU, and open the lessons about it.",
 )
 main.add_command(run_command)
 main.add_command(compare_command)
-main.add_command(lab)
 main.add_command(bench_command)
+main.add_command(lab)
