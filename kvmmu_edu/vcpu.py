@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from kvmmu_edu.errors import UsageError, expect_stored, expect_unsigned
 from kvmmu_edu.units import PAGE_SIZE, Gpa
-from kvmmu_edu.x86.guest import Exit, Instruction, touch
+from kvmmu_edu.x86.guest import AccessKind, Exit, Instruction, touch
 from kvmmu_edu.x86.run import vcpu_pre_fault_memory, vcpu_run
 
 if TYPE_CHECKING:
@@ -54,42 +54,39 @@ class Vcpu:
         :param size: 1, 2, 4 or 8 bytes, within one page
         :raises UsageError: an address or a size that no instruction of the guest can have
         """
-        return self._touch("read", touch("read", gpa, 0, size))
+        return self._touch("read", gpa, 0, size)
 
     def write(self, gpa: Gpa, value: int = 0x5A5A5A5A, size: int = 8) -> list[Exit]:
         """Let the guest store *value* at *gpa*; return the exits to user space."""
-        return self._touch("write", touch("write", gpa, value, size))
+        return self._touch("write", gpa, value, size)
 
     def rmw(self, gpa: Gpa, size: int = 8) -> list[Exit]:
         """Let the guest increment what is at *gpa*, locked; return the exits."""
-        return self._touch("rmw", touch("rmw", gpa, 0, size))
+        return self._touch("rmw", gpa, 0, size)
 
     def exec(self, gpa: Gpa) -> list[Exit]:
         """Let the guest fetch an instruction from *gpa*; return the exits."""
-        return self._touch("exec", Instruction(gpa))
+        expect_unsigned("gpa", gpa, self._address_bits)
+        return self._run_one("exec", gpa, Instruction(gpa))
 
-    def _touch(self, kind: str, instruction: Instruction) -> list[Exit]:
-        self._expect_possible(instruction)
+    def _touch(self, kind: AccessKind, gpa: Gpa, value: int, size: int) -> list[Exit]:
+        """Run an instruction with one access, unless no instruction of the guest can have it."""
+        if not 0 <= gpa < self._address_end:
+            expect_unsigned("gpa", gpa, self._address_bits)
+        if size not in _SIZES:
+            raise UsageError(f"size is {size}; expected 1, 2, 4 or 8 bytes")
+        if gpa % PAGE_SIZE + size > PAGE_SIZE:
+            raise UsageError(f"{size} bytes at {gpa:#x} cross pages; expected them within one")
+        if value:
+            expect_stored(value, size)
+        return self._run_one(kind, gpa, touch(kind, gpa, value, size))
+
+    def _run_one(self, kind: str, gpa: Gpa, instruction: Instruction) -> list[Exit]:
         exits: list[Exit] = []
-        work = vcpu_run(self.state, (instruction,), exits)
-        text = _describe(kind, instruction) if self.vm.trace.keeps_events else kind
-        self.vm.run(work, text, task=self.name)
+        vm = self.vm
+        text = f"{kind} {gpa:#x}" if vm.trace.keeps_events else kind
+        vm.run(vcpu_run(self.state, (instruction,), exits), text, task=self.name)
         return exits
-
-    def _expect_possible(self, instruction: Instruction) -> None:
-        """Refuse what no instruction of the guest can do."""
-        rip, accesses, _ = instruction
-        if rip is not None:
-            expect_unsigned("gpa", rip, self._address_bits)
-        for _, gpa, size, value in accesses:
-            if not 0 <= gpa < self._address_end:
-                expect_unsigned("gpa", gpa, self._address_bits)
-            if size not in _SIZES:
-                raise UsageError(f"size is {size}; expected 1, 2, 4 or 8 bytes")
-            if gpa % PAGE_SIZE + size > PAGE_SIZE:
-                raise UsageError(f"{size} bytes at {gpa:#x} cross pages; expected them within one")
-            if value:
-                expect_stored(value, size)
 
     def collect_dirty_ring(self) -> list[tuple[int, int]]:
         """Take the new entries of the dirty ring; return (slot, page within it) of each.
@@ -117,8 +114,3 @@ class Vcpu:
         expect_unsigned("size", size, 64)
         work = vcpu_pre_fault_memory(self.state, gpa, size)
         return self.vm.run(work, f"pre-fault {gpa:#x} {size:#x}")
-
-
-def _describe(kind: str, instruction: Instruction) -> str:
-    rip = instruction.rip
-    return f"{kind} {instruction.accesses[0].gva if rip is None else rip:#x}"

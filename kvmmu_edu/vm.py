@@ -140,7 +140,8 @@ class Vm:
         try:
             return self.kvm.sched.run(task, work)
         finally:
-            self.kvm.rcu.run_callbacks()
+            if self.kvm.rcu.callbacks:
+                self.kvm.rcu.run_callbacks()
             if whole and self.trace.keeps_events:
                 self.trace.emit(OperationEnd, self._operations)
 

@@ -8,12 +8,10 @@
 """
 
 import sys
-from types import CodeType, FrameType
+from types import CodeType, FrameType, MethodType
 from typing import Any, Final, NamedTuple, Protocol
 
 from kvmmu_edu.trace.stats import FOLDS, Counters
-
-_fold_of: Final = FOLDS.get
 
 
 class _Named(Protocol):
@@ -65,6 +63,8 @@ class Trace:
     def __init__(self) -> None:
         """Start with everything at zero."""
         self.counters = Counters()
+        # the folds, bound to our counters once: most kinds have none
+        self._fold_of = {kind: MethodType(f, self.counters) for kind, f in FOLDS.items()}.get
 
     @property
     def records(self) -> list[Record]:
@@ -73,9 +73,9 @@ class Trace:
 
     def emit(self, kind: type[Any], *values: Any) -> None:
         """Count the event that *kind* and *values* make up."""
-        fold = _fold_of(kind)
+        fold = self._fold_of(kind)
         if fold is not None:
-            fold(self.counters, *values)
+            fold(*values)
 
     def attach(self, sched: _Scheduler) -> None:
         """Learn from *sched* which task is running."""
@@ -114,9 +114,9 @@ class EventTrace(Trace):
 
     def emit(self, kind: type[Any], *values: Any) -> None:
         """Count the event and keep it."""
-        fold = _fold_of(kind)
+        fold = self._fold_of(kind)
         if fold is not None:
-            fold(self.counters, *values)
+            fold(*values)
         self._new += (kind, values, self._sched.current.name, self._sites())
 
     def _sites(self) -> tuple[Site, ...]:

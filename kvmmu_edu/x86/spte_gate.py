@@ -92,13 +92,24 @@ async def tdp_mmu_set_spte_atomic(mmu: MmuState, it: TdpIter, new: Sptes, cause:
     return True
 
 
-def _cmpxchg(mmu: MmuState, it: TdpIter, new: Sptes) -> bool:
-    old = it.old_spte
-    it.refresh()
-    same = it.old_spte == old
-    if same is False or (same is not True and not same.all()):
+def _cmpxchg(mmu: MmuState, it: TdpIter, new: Any) -> bool:
+    """Store *new* if nothing has changed; either way the walk knows then what was there.
+
+    Kernel: try_cmpxchg64, include/linux/atomic/atomic-instrumented.h (v6.12)
+    """
+    old, table, index = it.old_spte, it.table, it.index
+    if not isinstance(index, int):
+        it.refresh()
+        same = bool((it.old_spte == old).all())
+        if same:
+            mmu.arena.spt[table, index] = new
+        return same
+    # one entry: each fault comes here
+    words, word = mmu.arena.words, table * SPTE_ENT_PER_PAGE + index
+    it.old_spte = now = words[word]
+    if now != old:
         return False
-    _store(mmu, it.table, it.index, new)
+    words[word] = new
     return True
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from kvmmu_edu.trace.events import Tables
 from kvmmu_edu.units import (
     PAGES_PER_HPAGE,
+    PG_LEVEL_4K,
     PT64_ROOT_4LEVEL,
     SPTE_ENT_PER_PAGE,
     SPTE_LEVEL_BITS,
@@ -28,7 +29,7 @@ from kvmmu_edu.units import (
     gfn_round_for_level,
     spte_index,
 )
-from kvmmu_edu.x86.arena import Arena, table_of, tables_of
+from kvmmu_edu.x86.arena import TABLE_PFN_BASE, Arena, table_of, tables_of
 from kvmmu_edu.x86.mmu_page import role_as_id, role_level
 from kvmmu_edu.x86.spte import (
     PT_PAGE_SIZE_MASK,
@@ -84,19 +85,18 @@ class TdpIter:
     next_last_level_gfn: Gfn = 0
     yielded = False
     yielded_gfn: Gfn = -1
+    # of a walk over a range: where it ends, how far it goes down, in which steps
+    end: Gfn = 0
+    min_level: Level = PG_LEVEL_4K
+    grain = 1
 
-    def __init__(
-        self, arena: Arena, root: int, min_level: Level = 1, end: Gfn = 0, grain: int = 1
-    ) -> None:
-        """Prepare a walk from *root* down to *min_level*, up to frame *end* (exclusive)."""
+    def __init__(self, arena: Arena, root: int) -> None:
+        """Prepare a walk from *root*."""
         self.arena = arena
         self.root = root
         role = arena.roles[root]
         self.root_level = self.level = role_level(role)
         self.as_id = role_as_id(role)
-        self.min_level = min_level
-        self.end = end
-        self.grain = grain
 
     def refresh(self) -> None:
         """Read the entries again.
@@ -150,7 +150,8 @@ def _descend(arena: Arena, table: int, gfn: Gfn, level: Level, top: Level) -> tu
         spte = words[table << SPTE_LEVEL_BITS | gfn >> (level - 1) * SPTE_LEVEL_BITS & 511]
         if spte & _TABLE_OR_PAGE != SPTE_MMU_PRESENT_MASK:
             break
-        table = table_of(spte)
+        # as table_of(), written out because each fault comes here
+        table = (spte >> 12 & 0xFF_FFFF_FFFF) - TABLE_PFN_BASE
         level -= 1
     return table, level
 
@@ -178,7 +179,8 @@ def for_each_tdp_pte_min_level(
     Simplified: the kernel visits empty entries too, and may give way there; no task can tell
         that from giving way at the next entry that is not empty.
     """
-    it = TdpIter(mmu.arena, root, min_level, end, grain or mmu.grain)
+    it = TdpIter(mmu.arena, root)
+    it.min_level, it.end, it.grain = min_level, end, grain or mmu.grain
     it.next_last_level_gfn = start
     restart = True
     while restart:
